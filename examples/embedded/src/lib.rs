@@ -1,0 +1,8 @@
+//! Throwaway services for one machine: what the demo runs on and what every test stands on.
+
+#[cfg(feature = "broker")]
+pub mod broker;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "registry")]
+pub mod registry;

@@ -61,12 +61,7 @@ impl Compatibility {
         file: &ConnectSchema,
     ) -> Result<Option<SchemaChange>, Error> {
         if record == file {
-            // A schema without a version is the same object only if the caller says so, by not
-            // asking.
-            return match (self, record.version) {
-                (Self::None, _) | (_, Some(_)) => Ok(None),
-                _ => Err(Error::new(ErrorKind::SchemaVersion)),
-            };
+            return Ok(None);
         }
         if self == Self::None {
             return Ok(Some(SchemaChange::Schema));
@@ -95,9 +90,9 @@ pub struct ConnectSchema {
     doc: Option<String>,
     default: Option<String>,
     parameters: BTreeMap<String, String>,
-    fields: Vec<(String, ConnectSchema)>,
-    key: Option<Box<ConnectSchema>>,
-    element: Option<Box<ConnectSchema>>,
+    fields: Vec<(String, Self)>,
+    key: Option<Box<Self>>,
+    element: Option<Box<Self>>,
 }
 
 /// The types of Kafka Connect.

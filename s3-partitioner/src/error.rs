@@ -100,7 +100,9 @@ impl fmt::Display for Error {
         match &self.kind {
             ErrorKind::Property(key) => write!(f, "property {key} has an illegal value"),
             ErrorKind::MissingProperty(key) => write!(f, "property {key} is missing"),
-            ErrorKind::PathFormat { offset } => write!(f, "path.format is illegal at byte {offset}"),
+            ErrorKind::PathFormat { offset } => {
+                write!(f, "path.format is illegal at byte {offset}")
+            }
             ErrorKind::TimeZone(id) => write!(f, "unknown time zone {id:?}"),
             ErrorKind::Language(language) => {
                 write!(f, "no month and day names for the language {language:?}")
@@ -116,7 +118,9 @@ impl fmt::Display for Error {
             ErrorKind::LogicalType(path) => write!(f, "field {path} is a logical date or time"),
             ErrorKind::TimestampText(path) => write!(f, "the text of field {path} is no time"),
             ErrorKind::TimeRange => f.write_str("a time is out of range"),
-            ErrorKind::SchemaVersion => f.write_str("a schema without a version cannot be compared"),
+            ErrorKind::SchemaVersion => {
+                f.write_str("a schema without a version cannot be compared")
+            }
             ErrorKind::Metadata => f.write_str("the committed metadata is not a commit intent"),
         }
     }

@@ -67,14 +67,34 @@ fn entry(table: &[&'static str], number: i64) -> &'static str {
 }
 
 const ENGLISH_MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const SHORT_MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const FRENCH_MONTHS: [&str; 12] = [
-    "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre",
-    "octobre", "novembre", "décembre",
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
 ];
 const FRENCH_SHORT_MONTHS: [&str; 12] = [
     "janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.",
@@ -85,8 +105,7 @@ const ENGLISH_DAYS: [&str; 7] =
 const SHORT_DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const FRENCH_DAYS: [&str; 7] =
     ["lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"];
-const FRENCH_SHORT_DAYS: [&str; 7] =
-    ["lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim."];
+const FRENCH_SHORT_DAYS: [&str; 7] = ["lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim."];
 
 /// Names of a zone in English.
 #[derive(Clone, Copy, Debug)]
@@ -135,17 +154,27 @@ const NAMES: &[Names] = &[
         standard: ("EST", "Eastern Standard Time"),
         daylight: ("EDT", "Eastern Daylight Time"),
         zones: &[
-            "America/New_York", "America/Toronto", "America/Detroit",
-            "America/Indiana/Indianapolis", "America/Kentucky/Louisville", "America/Jamaica",
-            "America/Panama", "America/Nassau",
+            "America/New_York",
+            "America/Toronto",
+            "America/Detroit",
+            "America/Indiana/Indianapolis",
+            "America/Kentucky/Louisville",
+            "America/Jamaica",
+            "America/Panama",
+            "America/Nassau",
         ],
     },
     Names {
         standard: ("CST", "Central Standard Time"),
         daylight: ("CDT", "Central Daylight Time"),
         zones: &[
-            "America/Chicago", "America/Winnipeg", "America/Mexico_City", "America/Regina",
-            "America/Costa_Rica", "America/Guatemala", "America/El_Salvador",
+            "America/Chicago",
+            "America/Winnipeg",
+            "America/Mexico_City",
+            "America/Regina",
+            "America/Costa_Rica",
+            "America/Guatemala",
+            "America/El_Salvador",
         ],
     },
     Names {
@@ -177,18 +206,38 @@ const NAMES: &[Names] = &[
         standard: ("CET", "Central European Standard Time"),
         daylight: ("CEST", "Central European Summer Time"),
         zones: &[
-            "Europe/Paris", "Europe/Berlin", "Europe/Madrid", "Europe/Rome", "Europe/Amsterdam",
-            "Europe/Brussels", "Europe/Vienna", "Europe/Zurich", "Europe/Stockholm",
-            "Europe/Oslo", "Europe/Copenhagen", "Europe/Prague", "Europe/Warsaw",
-            "Europe/Budapest", "Europe/Belgrade", "Europe/Luxembourg", "Europe/Monaco",
+            "Europe/Paris",
+            "Europe/Berlin",
+            "Europe/Madrid",
+            "Europe/Rome",
+            "Europe/Amsterdam",
+            "Europe/Brussels",
+            "Europe/Vienna",
+            "Europe/Zurich",
+            "Europe/Stockholm",
+            "Europe/Oslo",
+            "Europe/Copenhagen",
+            "Europe/Prague",
+            "Europe/Warsaw",
+            "Europe/Budapest",
+            "Europe/Belgrade",
+            "Europe/Luxembourg",
+            "Europe/Monaco",
         ],
     },
     Names {
         standard: ("EET", "Eastern European Standard Time"),
         daylight: ("EEST", "Eastern European Summer Time"),
         zones: &[
-            "Europe/Athens", "Europe/Helsinki", "Europe/Kyiv", "Europe/Bucharest",
-            "Europe/Sofia", "Europe/Riga", "Europe/Tallinn", "Europe/Vilnius", "Africa/Cairo",
+            "Europe/Athens",
+            "Europe/Helsinki",
+            "Europe/Kyiv",
+            "Europe/Bucharest",
+            "Europe/Sofia",
+            "Europe/Riga",
+            "Europe/Tallinn",
+            "Europe/Vilnius",
+            "Africa/Cairo",
             "Asia/Beirut",
         ],
     },
@@ -216,7 +265,10 @@ const NAMES: &[Names] = &[
         standard: ("AEST", "Australian Eastern Standard Time"),
         daylight: ("AEDT", "Australian Eastern Daylight Time"),
         zones: &[
-            "Australia/Sydney", "Australia/Melbourne", "Australia/Brisbane", "Australia/Hobart",
+            "Australia/Sydney",
+            "Australia/Melbourne",
+            "Australia/Brisbane",
+            "Australia/Hobart",
         ],
     },
     Names {

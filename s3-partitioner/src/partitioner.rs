@@ -189,11 +189,10 @@ pub(crate) fn lookup_path(name: &str) -> &str {
 /// Why `path` has no value: the field itself, or already one of its parents.
 #[cold]
 pub(crate) fn missing(record: &Record<'_>, path: &str) -> Error {
-    let parent_missing =
-        path.match_indices('.').any(|(dot, _)| match path.split_at_checked(dot) {
-            Some((parent, _)) => record.value.field(parent).is_none(),
-            None => false,
-        });
+    let parent_missing = path.match_indices('.').any(|(dot, _)| match path.split_at_checked(dot) {
+        Some((parent, _)) => record.value.field(parent).is_none(),
+        None => false,
+    });
     if parent_missing {
         ErrorKind::MissingParent(path.to_owned()).into()
     } else {

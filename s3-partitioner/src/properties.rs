@@ -189,7 +189,8 @@ fn partitioner(
             let fields = FieldPartitioner::new(fields.split(',').map(str::trim))?;
             return Ok((Box::new(fields.with_delimiter(delimiter)), None));
         }
-        _ => {}
+        Some("time" | "timebased" | "daily" | "hourly") => {}
+        Some(_) => return Err(Error::property("partitioner.class")),
     }
     let extractor = match extractor {
         None | Some("Wallclock") => TimestampExtractor::Wallclock,
@@ -203,17 +204,16 @@ fn partitioner(
     let partitioner = match class.as_deref() {
         Some("daily") => TimePartitioner::daily(timezone)?,
         Some("hourly") => TimePartitioner::hourly(timezone)?,
-        Some("time" | "timebased") => {
+        _ => {
             let duration = duration
                 .ok_or_else(|| Error::new(ErrorKind::MissingProperty("partition.duration.ms")))?;
             let span = u64::try_from(duration)
                 .map(Duration::from_millis)
                 .map_err(|_| Error::property("partition.duration.ms"))?;
-            let path_format = path_format
-                .ok_or_else(|| Error::new(ErrorKind::MissingProperty("path.format")))?;
+            let path_format =
+                path_format.ok_or_else(|| Error::new(ErrorKind::MissingProperty("path.format")))?;
             TimePartitioner::new(path_format, span, timezone)?
         }
-        _ => return Err(Error::property("partitioner.class")),
     };
     let locale = locale.ok_or_else(|| Error::new(ErrorKind::MissingProperty("locale")))?;
     let partitioner = partitioner

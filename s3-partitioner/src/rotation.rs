@@ -50,8 +50,11 @@ impl RotationConfig {
     /// one of the time partitioner; with other partitioners the connector has no such rotation.
     #[must_use]
     pub fn with_interval_ms(mut self, interval_ms: i64, extractor: TimestampExtractor) -> Self {
-        self.interval =
-            (interval_ms > 0).then_some(Interval { interval_ms, extractor, on_partition_change: true });
+        self.interval = (interval_ms > 0).then_some(Interval {
+            interval_ms,
+            extractor,
+            on_partition_change: true,
+        });
         self
     }
 
@@ -95,7 +98,9 @@ impl RotationConfig {
     /// The first boundary of the schedule after `now`, if there is a schedule.
     #[must_use]
     pub fn next_scheduled(&self, now: SystemTime) -> Option<SystemTime> {
-        self.schedule.as_ref().and_then(|s| from_unix_ms(s.zone.next_boundary(s.period_ms, unix_ms(now))))
+        self.schedule
+            .as_ref()
+            .and_then(|s| from_unix_ms(s.zone.next_boundary(s.period_ms, unix_ms(now))))
     }
 }
 
@@ -187,7 +192,9 @@ impl OpenFile {
         self.records
     }
 
-    /// Schema the file was begun with; later records may be projected to it.
+    /// Schema the file was begun with; later records may have to be projected to it. As in the
+    /// connector this is the schema of the first record observed, even if the writer refused that
+    /// one: a sink that copies records undecoded should find bad ones before it observes them.
     #[must_use]
     pub const fn schema(&self) -> SchemaKey {
         self.schema
@@ -225,6 +232,8 @@ pub struct Rotation {
     /// its schema still counts.
     files: Vec<OpenFile>,
     index: HashMap<String, usize>,
+    /// Number of files that have records.
+    open_count: usize,
     record_count: u64,
     base_ms: Option<i64>,
     /// Of the last record observed, accepted or not.
@@ -247,6 +256,7 @@ impl Rotation {
             config,
             files: Vec::new(),
             index: HashMap::new(),
+            open_count: 0,
             record_count: 0,
             base_ms: None,
             last_ms: None,
@@ -319,7 +329,11 @@ impl Rotation {
                 self.forced_end = None;
             } else {
                 self.write(slot, record, encoded, schema, tombstone);
-                return Ok(if record.offset == end { self.after(Reason::Forced) } else { Rotate::Keep });
+                return Ok(if record.offset == end {
+                    self.after(Reason::Forced)
+                } else {
+                    Rotate::Keep
+                });
             }
         }
         let file = slot.and_then(|index| self.files.get(index));
@@ -331,22 +345,19 @@ impl Rotation {
                 return Ok(self.before(reason));
             }
         }
+        let opens = file.is_none_or(|file| file.records == 0);
         if let Some(file) = file
             && !tombstone
             && file.schema != schema
             && compare(schema, file.schema)?.is_some()
+            && self.record_count > 0
         {
-            if self.record_count > 0 {
-                return Ok(self.before(Reason::Schema));
-            }
-            if let Some(file) = slot.and_then(|index| self.files.get_mut(index)) {
-                file.schema = schema;
-            }
+            return Ok(self.before(Reason::Schema));
         }
         if let Some(most) = self.config.max_open_files
-            && slot.is_none()
+            && opens
             && self.record_count > 0
-            && self.files.len() >= most
+            && self.open_count >= most
         {
             return Ok(self.before(Reason::OpenFiles));
         }
@@ -367,6 +378,9 @@ impl Rotation {
         self.reason = None;
         if let Some(file) = self.files.get_mut(slot) {
             file.records = file.records.saturating_sub(1);
+            if file.records == 0 {
+                self.open_count = self.open_count.saturating_sub(1);
+            }
         }
     }
 
@@ -396,6 +410,7 @@ impl Rotation {
         }
         self.files.clear();
         self.index.clear();
+        self.open_count = 0;
         self.record_count = 0;
         self.base_ms = None;
         self.last_ms = None;
@@ -480,6 +495,7 @@ impl Rotation {
             if file.records == 0 {
                 file.start_offset = record.offset;
                 file.tombstones = tombstone;
+                self.open_count += 1;
             }
             file.records += 1;
         }

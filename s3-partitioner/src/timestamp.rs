@@ -55,8 +55,9 @@ fn field_ms(value: Value<'_>, is_map: bool, name: &str) -> Result<i64, Error> {
         Value::Null => return Err(ErrorKind::MissingField(name.to_owned()).into()),
         Value::Int32(ms) => i64::from(ms),
         Value::Int64(ms) | Value::Timestamp(ms) => ms,
-        Value::String(text) => parse_text(text)
-            .ok_or_else(|| Error::new(ErrorKind::TimestampText(name.to_owned())))?,
+        Value::String(text) => {
+            parse_text(text).ok_or_else(|| Error::new(ErrorKind::TimestampText(name.to_owned())))?
+        }
         Value::Int8(ms) if is_map => i64::from(ms),
         Value::Int16(ms) if is_map => i64::from(ms),
         Value::Float32(ms) if is_map => truncate(f64::from(ms)),
@@ -279,9 +280,20 @@ mod tests {
         assert_eq!(parse_text("T03:04:05Z"), Some(11_045_000));
         assert_eq!(parse_text("1970-01-01T00:30.5"), Some(1_830_000));
         assert_eq!(parse_text("1970-01-01T00:00:00,1239999999999999"), Some(123));
-        for junk in ["2024-", "2024-01-", "2024-W", "T", "2024-01-01T1:", "2024Z", "20240102T030405Z",
-            "2024-01-01T00:00:00[UTC]", " 2024-01-01", "2024-01-01 ", "99999999999999999999", "٣"]
-        {
+        for junk in [
+            "2024-",
+            "2024-01-",
+            "2024-W",
+            "T",
+            "2024-01-01T1:",
+            "2024Z",
+            "20240102T030405Z",
+            "2024-01-01T00:00:00[UTC]",
+            " 2024-01-01",
+            "2024-01-01 ",
+            "99999999999999999999",
+            "٣",
+        ] {
             assert_eq!(parse_text(junk), None, "{junk}");
         }
     }

@@ -153,7 +153,7 @@ fn print_offset_id(seconds: i32) -> String {
     let sign = if seconds < 0 { '-' } else { '+' };
     let s = seconds.unsigned_abs();
     let mut id = format!("{sign}{:02}:{:02}", s / 3_600, s / 60 % 60);
-    if s % 60 != 0 {
+    if !s.is_multiple_of(60) {
         id.push_str(&format!(":{:02}", s % 60));
     }
     id
@@ -166,7 +166,7 @@ pub(crate) fn unix_ms(time: SystemTime) -> i64 {
         Err(error) => {
             let before = error.duration();
             let ms = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
-            let floor = i64::from(before.subsec_nanos() % 1_000_000 != 0);
+            let floor = i64::from(!before.subsec_nanos().is_multiple_of(1_000_000));
             ms.saturating_neg().saturating_sub(floor)
         }
     }

@@ -1,0 +1,368 @@
+//! A datum to any `Deserialize`.
+
+mod access;
+
+use serde::de::value::SeqDeserializer;
+use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
+
+use self::access::{BranchEnum, BlockItems, RecordFields};
+use crate::skip::Walk;
+use crate::table::{DEPTH_LIMIT, Node, is_variant};
+use crate::{Error, ErrorKind, Schema};
+
+/// Decodes the one datum in `datum` as a `T`, which may borrow strings and bytes from it.
+///
+/// The types meet as in [`encode`](crate::encode). Fields that `T` does not have are stepped over.
+/// Types that take whatever comes see records and maps as maps, enums as strings, `bytes` and
+/// `fixed` as bytes, null as unit, and the branch of a union without its name.
+///
+/// A record whose fields are those of the struct, in the same order, is given as a sequence, which
+/// every derived `Deserialize` takes; a hand-written one needs `visit_seq` beside `visit_map`.
+///
+/// ```
+/// # fn main() -> Result<(), avro_wire::Error> {
+/// let schema = avro_wire::Schema::parse(r#"["null","string"]"#)?;
+/// assert_eq!(avro_wire::decode::<Option<&str>>(b"\x02\x04hi", &schema)?, Some("hi"));
+/// assert_eq!(avro_wire::decode::<Option<&str>>(b"\x00", &schema)?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of [`ErrorKind::is_data`], with [`Error::offset`], and of [`ErrorKind::is_value`] when
+/// `T` does not go with the schema. Bytes after the datum are an error.
+#[inline]
+pub fn decode<'a, T: Deserialize<'a>>(datum: &'a [u8], schema: &Schema) -> Result<T, Error> {
+    let mut walk = Walk::new(schema.table(), datum);
+    let decoder = Decoder { walk: &mut walk, node: schema.root(), depth: DEPTH_LIMIT };
+    match T::deserialize(decoder) {
+        Ok(value) => {
+            walk.reader.finish()?;
+            Ok(value)
+        }
+        Err(error) => Err(error.or_offset(walk.reader.offset())),
+    }
+}
+
+/// Decodes one value of the type `node`.
+struct Decoder<'w, 's, 'de> {
+    walk: &'w mut Walk<'s, 'de>,
+    node: Node,
+    depth: u8,
+}
+
+impl<'de> Decoder<'_, '_, 'de> {
+    /// The type under `node`, after the index of a branch where `node` is a union.
+    #[inline]
+    fn enter(&mut self) -> Result<Node, Error> {
+        match self.node {
+            Node::Option { null_first, inner } => Ok(if self.walk.is_some(null_first)? {
+                self.walk.table.node(inner)
+            } else {
+                Node::Null
+            }),
+            Node::Union(index) => Ok(self.walk.branch(index)?.1),
+            node => Ok(node),
+        }
+    }
+
+    #[inline]
+    fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node {
+            Node::Int => visitor.visit_i32(self.walk.reader.read_int()?),
+            Node::Long => visitor.visit_i64(self.walk.reader.read_long()?),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn record<V: Visitor<'de>>(
+        self,
+        index: u32,
+        sequence: bool,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let depth = self.walk.descend(self.depth)?;
+        let table = self.walk.table;
+        let mut fields = RecordFields::new(self.walk, &table.record(index).fields, depth);
+        let value =
+            if sequence { visitor.visit_seq(&mut fields) } else { visitor.visit_map(&mut fields) }?;
+        fields.skip_rest()?;
+        Ok(value)
+    }
+
+    #[inline]
+    fn array<V: Visitor<'de>>(self, item: u32, visitor: V) -> Result<V::Value, Error> {
+        let depth = self.walk.descend(self.depth)?;
+        let mut items = BlockItems::new(self.walk, item, false, depth)?;
+        let value = visitor.visit_seq(&mut items)?;
+        items.finish()?;
+        Ok(value)
+    }
+
+    #[inline]
+    fn map<V: Visitor<'de>>(self, item: u32, visitor: V) -> Result<V::Value, Error> {
+        let depth = self.walk.descend(self.depth)?;
+        let mut items = BlockItems::new(self.walk, item, true, depth)?;
+        let value = visitor.visit_map(&mut items)?;
+        items.finish()?;
+        Ok(value)
+    }
+
+    #[inline]
+    fn at(self, node: Node) -> Self {
+        Self { node, ..self }
+    }
+}
+
+macro_rules! number {
+    ($($method:ident)*) => {
+        $(
+            #[inline]
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                self.number(visitor)
+            }
+        )*
+    };
+}
+
+impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        let node = self.enter()?;
+        let reader = &mut self.walk.reader;
+        match node {
+            Node::Null => visitor.visit_unit(),
+            Node::Boolean => visitor.visit_bool(reader.read_boolean()?),
+            Node::Int => visitor.visit_i32(reader.read_int()?),
+            Node::Long => visitor.visit_i64(reader.read_long()?),
+            Node::Float => visitor.visit_f32(reader.read_float()?),
+            Node::Double => visitor.visit_f64(reader.read_double()?),
+            Node::Bytes => visitor.visit_borrowed_bytes(reader.read_bytes()?),
+            Node::String => visitor.visit_borrowed_str(reader.read_str()?),
+            Node::Fixed(size) => visitor.visit_borrowed_bytes(reader.read_fixed(size as usize)?),
+            Node::Enum(index) => visitor.visit_str(self.walk.symbol(index)?),
+            Node::Record(index) => self.record(index, false, visitor),
+            Node::Array(item) => self.array(item, visitor),
+            Node::Map(item) => self.map(item, visitor),
+            // A union lies in no union, and no schema has a `Byte`.
+            Node::Option { .. } | Node::Union(_) | Node::Byte => {
+                Err(Error::new(ErrorKind::TypeMismatch))
+            }
+        }
+    }
+
+    number! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+    }
+
+    #[inline]
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node {
+            Node::Boolean => visitor.visit_bool(self.walk.reader.read_boolean()?),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node {
+            Node::Float => visitor.visit_f32(self.walk.reader.read_float()?),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node {
+            Node::Double => visitor.visit_f64(self.walk.reader.read_double()?),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_any(visitor)
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node {
+            Node::String => visitor.visit_borrowed_str(self.walk.reader.read_str()?),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        match self.enter()? {
+            // The bytes of a string need no check.
+            Node::Bytes | Node::String => {
+                visitor.visit_borrowed_bytes(self.walk.reader.read_bytes()?)
+            }
+            node => self.at(node).deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_bytes(visitor)
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        let before = self.walk.reader.clone();
+        match self.enter()? {
+            Node::Null => visitor.visit_none(),
+            // What is in the option may be an enum that asks for the branch by its name.
+            _ if matches!(self.node, Node::Union(_)) => {
+                self.walk.reader = before;
+                visitor.visit_some(self)
+            }
+            node => visitor.visit_some(self.at(node)),
+        }
+    }
+
+    #[inline]
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        mut self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.enter()? {
+            Node::Record(index) if self.walk.table.record(index).fields.is_empty() => {
+                visitor.visit_unit()
+            }
+            node => self.at(node).deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    #[inline]
+    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        match self.enter()? {
+            Node::Array(item) => self.array(item, visitor),
+            Node::Bytes => byte_by_byte(self.walk.reader.read_bytes()?, visitor),
+            Node::Fixed(size) => {
+                byte_by_byte(self.walk.reader.read_fixed(size as usize)?, visitor)
+            }
+            node => self.at(node).deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        mut self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.enter()? {
+            Node::Record(index) => self.record(index, true, visitor),
+            node => self.at(node).deserialize_seq(visitor),
+        }
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_tuple(length, visitor)
+    }
+
+    #[inline]
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_any(visitor)
+    }
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.enter()? {
+            Node::Record(index) => {
+                let sequence = self.walk.table.record(index).has_fields(fields);
+                self.record(index, sequence, visitor)
+            }
+            node => self.at(node).deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let table = self.walk.table;
+        let (name, node) = match self.node {
+            Node::Option { null_first, inner } => {
+                if self.walk.is_some(null_first)? {
+                    (table.type_name(inner), table.node(inner))
+                } else {
+                    ("null", Node::Null)
+                }
+            }
+            Node::Union(index) => {
+                let (slot, node) = self.walk.branch(index)?;
+                (table.type_name(slot), node)
+            }
+            node => ("", node),
+        };
+        if !name.is_empty()
+            && let Some(variant) = variants.iter().find(|variant| is_variant(name, variant))
+        {
+            return visitor.visit_enum(BranchEnum { variant, value: self.at(node) });
+        }
+        match node {
+            Node::Enum(index) => visitor.visit_enum(self.walk.symbol(index)?.into_deserializer()),
+            Node::String => visitor.visit_enum(self.walk.reader.read_str()?.into_deserializer()),
+            _ if name.is_empty() => self.at(node).deserialize_any(visitor),
+            _ => Err(Error::named(ErrorKind::UnknownVariant, name)),
+        }
+    }
+
+    #[inline]
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.walk.skip(self.node, self.depth)?;
+        visitor.visit_unit()
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+/// For `Vec<u8>` and `[u8; N]`, which ask for a sequence.
+fn byte_by_byte<'de, V: Visitor<'de>>(bytes: &[u8], visitor: V) -> Result<V::Value, Error> {
+    let mut items = SeqDeserializer::<_, Error>::new(bytes.iter().copied());
+    let value = visitor.visit_seq(&mut items)?;
+    items.end()?;
+    Ok(value)
+}

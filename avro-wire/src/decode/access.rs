@@ -1,0 +1,236 @@
+//! The parts of records, arrays, maps and unions, as serde asks for them.
+
+use core::slice;
+
+use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
+use serde::de::{
+    DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
+use serde::Deserializer;
+
+use super::Decoder;
+use crate::skip::Walk;
+use crate::table::{Field, Node};
+use crate::{Error, ErrorKind};
+
+/// The fields of a record, as entries of a map or as a sequence.
+pub(super) struct RecordFields<'w, 's, 'de> {
+    walk: &'w mut Walk<'s, 'de>,
+    fields: slice::Iter<'s, Field>,
+    /// The field whose name was given out last, until its value is asked for.
+    value: Option<&'s Field>,
+    depth: u8,
+}
+
+impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
+    #[inline]
+    pub(super) fn new(walk: &'w mut Walk<'s, 'de>, fields: &'s [Field], depth: u8) -> Self {
+        Self { walk, fields: fields.iter(), value: None, depth }
+    }
+
+    #[inline]
+    fn read<T: DeserializeSeed<'de>>(&mut self, field: &Field, seed: T) -> Result<T::Value, Error> {
+        seed.deserialize(Decoder { walk: self.walk, node: field.node, depth: self.depth })
+            .map_err(|error| error.or_offset(self.walk.reader.offset()).in_field(&field.name))
+    }
+
+    /// Steps over what the visitor did not ask for.
+    #[inline]
+    pub(super) fn skip_rest(&mut self) -> Result<(), Error> {
+        while let Some(field) = self.value.take().or_else(|| self.fields.next()) {
+            self.walk.skip(field.node, self.depth).map_err(|error| error.in_field(&field.name))?;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> SeqAccess<'de> for RecordFields<'_, '_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
+        match self.fields.next() {
+            Some(field) => self.read(field, seed).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.fields.len())
+    }
+}
+
+impl<'de> MapAccess<'de> for RecordFields<'_, '_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_key_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
+        let Some(field) = self.fields.next() else { return Ok(None) };
+        self.value = Some(field);
+        seed.deserialize(StrDeserializer::new(&field.name)).map(Some)
+    }
+
+    #[inline]
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        match self.value.take() {
+            Some(field) => self.read(field, seed),
+            None => Err(Error::new(ErrorKind::Value)),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.fields.len())
+    }
+}
+
+/// The items of an array, or the entries of a map, block by block.
+pub(super) struct BlockItems<'w, 's, 'de> {
+    walk: &'w mut Walk<'s, 'de>,
+    item: Node,
+    keyed: bool,
+    depth: u8,
+    /// Items left in the block; 0 only at the end.
+    left: usize,
+    seen: usize,
+}
+
+impl<'w, 's, 'de> BlockItems<'w, 's, 'de> {
+    #[inline]
+    pub(super) fn new(
+        walk: &'w mut Walk<'s, 'de>,
+        item: u32,
+        keyed: bool,
+        depth: u8,
+    ) -> Result<Self, Error> {
+        let item = walk.table.node(item);
+        let left = walk.block(item, keyed)?.count;
+        Ok(Self { walk, item, keyed, depth, left, seen: 0 })
+    }
+
+    /// Counts one item down; reads the head of the next block behind the last item of one.
+    #[inline]
+    fn advance(&mut self) -> Result<(), Error> {
+        self.seen += 1;
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.left = self.walk.block(self.item, self.keyed)?.count;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn read<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        let value =
+            seed.deserialize(Decoder { walk: self.walk, node: self.item, depth: self.depth })?;
+        self.advance()?;
+        Ok(value)
+    }
+
+    /// Checks that the visitor took all items: tuples and arrays take as many as they have.
+    #[inline]
+    pub(super) fn finish(self) -> Result<(), Error> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        let kind =
+            ErrorKind::LengthMismatch { expected: self.seen, actual: self.seen + self.left };
+        Err(self.walk.reader.error(kind))
+    }
+}
+
+impl<'de> SeqAccess<'de> for BlockItems<'_, '_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.read(seed).map(Some)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+impl<'de> MapAccess<'de> for BlockItems<'_, '_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_key_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let key = self.walk.reader.read_str()?;
+        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some)
+    }
+
+    #[inline]
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        self.read(seed)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+/// The branch of a union as the variant of a serde enum.
+pub(super) struct BranchEnum<'w, 's, 'de> {
+    pub(super) variant: &'static str,
+    pub(super) value: Decoder<'w, 's, 'de>,
+}
+
+impl<'w, 's, 'de> EnumAccess<'de> for BranchEnum<'w, 's, 'de> {
+    type Error = Error;
+    type Variant = Decoder<'w, 's, 'de>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Self::Variant), Error> {
+        let variant: StrDeserializer<'_, Error> = self.variant.into_deserializer();
+        Ok((seed.deserialize(variant)?, self.value))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Decoder<'_, '_, 'de> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        self.walk.skip(self.node, self.depth)
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_tuple(length, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_struct("", fields, visitor)
+    }
+}

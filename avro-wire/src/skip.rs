@@ -1,0 +1,170 @@
+//! Steps over values without decoding them.
+
+use crate::primitive::Reader;
+use crate::table::{DEPTH_LIMIT, EMPTY_ITEM_LIMIT, Node, Table};
+use crate::{Error, ErrorKind, Schema};
+
+/// What every walk over a datum carries along.
+#[derive(Debug)]
+pub(crate) struct Walk<'s, 'a> {
+    pub(crate) table: &'s Table,
+    pub(crate) reader: Reader<'a>,
+    /// Items of no bytes that the datum may still claim.
+    empty_items: u32,
+}
+
+impl<'s, 'a> Walk<'s, 'a> {
+    #[inline]
+    pub(crate) const fn new(table: &'s Table, input: &'a [u8]) -> Self {
+        Self { table, reader: Reader::new(input), empty_items: EMPTY_ITEM_LIMIT }
+    }
+
+    /// Steps over one value of the type `node`.
+    pub(crate) fn skip(&mut self, node: Node, depth: u8) -> Result<(), Error> {
+        match node {
+            Node::Null => Ok(()),
+            Node::Boolean => self.reader.read_boolean().map(drop),
+            Node::Int => self.reader.read_int().map(drop),
+            Node::Long => self.reader.read_long().map(drop),
+            Node::Float => self.reader.read_float().map(drop),
+            Node::Double => self.reader.read_double().map(drop),
+            Node::Bytes | Node::String => self.reader.read_bytes().map(drop),
+            Node::Byte => self.reader.read_fixed(1).map(drop),
+            Node::Fixed(size) => self.reader.read_fixed(size as usize).map(drop),
+            Node::Enum(index) => self.symbol(index).map(drop),
+            Node::Option { null_first, inner } => {
+                if self.is_some(null_first)? {
+                    self.skip(self.table.node(inner), depth)
+                } else {
+                    Ok(())
+                }
+            }
+            Node::Union(index) => {
+                let (_, branch) = self.branch(index)?;
+                self.skip(branch, depth)
+            }
+            Node::Record(index) => {
+                let depth = self.descend(depth)?;
+                let table = self.table;
+                table
+                    .record(index)
+                    .fields
+                    .iter()
+                    .try_for_each(|field| self.skip(field.node, depth))
+            }
+            Node::Array(item) => self.skip_blocks(item, false, depth),
+            Node::Map(item) => self.skip_blocks(item, true, depth),
+        }
+    }
+
+    fn skip_blocks(&mut self, item: u32, keyed: bool, depth: u8) -> Result<(), Error> {
+        let depth = self.descend(depth)?;
+        let node = self.table.node(item);
+        loop {
+            let block = self.block(node, keyed)?;
+            if block.count == 0 {
+                return Ok(());
+            }
+            if let Some(size) = block.size {
+                self.reader.read_fixed(size)?;
+                continue;
+            }
+            for _ in 0..block.count {
+                if keyed {
+                    self.reader.read_bytes()?;
+                }
+                self.skip(node, depth)?;
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn descend(&self, depth: u8) -> Result<u8, Error> {
+        depth.checked_sub(1).ok_or_else(|| self.reader.error(ErrorKind::DepthLimit))
+    }
+
+    /// Reads the branch of an option: whether a value follows.
+    #[inline]
+    pub(crate) fn is_some(&mut self, null_first: bool) -> Result<bool, Error> {
+        let before = self.reader.clone();
+        match self.reader.read_long()? {
+            0 => Ok(!null_first),
+            1 => Ok(null_first),
+            index => Err(before.error(ErrorKind::BranchOutOfRange { index })),
+        }
+    }
+
+    /// Reads the branch of a union: its slot and its type.
+    #[inline]
+    pub(crate) fn branch(&mut self, union: u32) -> Result<(u32, Node), Error> {
+        let before = self.reader.clone();
+        let index = self.reader.read_long()?;
+        let branches = self.table.branches(union);
+        match usize::try_from(index).ok().and_then(|index| branches.get(index)) {
+            Some(branch) => Ok((branch.slot, branch.node)),
+            None => Err(before.error(ErrorKind::BranchOutOfRange { index })),
+        }
+    }
+
+    /// Reads an enum: the index of its symbol and the symbol.
+    #[inline]
+    pub(crate) fn symbol(&mut self, index: u32) -> Result<&'s str, Error> {
+        let before = self.reader.clone();
+        let position = self.reader.read_long()?;
+        let symbols = &self.table.enumeration(index).symbols;
+        match usize::try_from(position).ok().and_then(|position| symbols.get(position)) {
+            Some(symbol) => Ok(symbol),
+            None => Err(before.error(ErrorKind::SymbolOutOfRange { index: position })),
+        }
+    }
+
+    /// Reads the head of the next block of an array or map. The count is one that the rest of the
+    /// input can hold.
+    #[inline]
+    pub(crate) fn block(&mut self, item: Node, keyed: bool) -> Result<Block, Error> {
+        let before = self.reader.clone();
+        let count = self.reader.read_long()?;
+        if count == 0 {
+            return Ok(Block { count: 0, size: None });
+        }
+        let (items, size) = if count < 0 {
+            let before_size = self.reader.clone();
+            let length = self.reader.read_long()?;
+            let size = usize::try_from(length)
+                .map_err(|_| before_size.error(ErrorKind::NegativeLength { length }))?;
+            (count.unsigned_abs(), Some(size))
+        } else {
+            (count.unsigned_abs(), None)
+        };
+        let item_size = u64::from(self.table.min_size(item)) + u64::from(keyed);
+        let fits = if item_size == 0 {
+            match u32::try_from(items).ok().and_then(|n| self.empty_items.checked_sub(n)) {
+                Some(left) => {
+                    self.empty_items = left;
+                    true
+                }
+                None => false,
+            }
+        } else {
+            items.saturating_mul(item_size) <= self.reader.rest().len() as u64
+        };
+        match usize::try_from(items) {
+            Ok(count) if fits => Ok(Block { count, size }),
+            _ => Err(before.error(ErrorKind::ItemCount { count })),
+        }
+    }
+}
+
+/// The head of a block of array or map items.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block {
+    pub(crate) count: usize,
+    /// The bytes of the block, where the writer gave them.
+    pub(crate) size: Option<usize>,
+}
+
+pub(crate) fn datum_length(schema: &Schema, input: &[u8]) -> Result<usize, Error> {
+    let mut walk = Walk::new(schema.table(), input);
+    walk.skip(schema.root(), DEPTH_LIMIT)?;
+    Ok(walk.reader.offset())
+}

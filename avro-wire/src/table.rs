@@ -1,0 +1,301 @@
+//! A schema compiled to flat tables, which the codec walks by index.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use crate::Logical;
+
+/// Records, arrays and maps that may lie inside each other, in a schema and in a datum.
+pub(crate) const DEPTH_LIMIT: u8 = 64;
+
+/// Items of no bytes (null, empty records) that one datum may claim to have.
+pub(crate) const EMPTY_ITEM_LIMIT: u32 = 4096;
+
+/// One type: eight bytes, so it travels by value. Numbers index the tables of [`Table`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Node {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    String,
+    /// Size in bytes. The name is in [`Slot::name`].
+    Fixed(u32),
+    Enum(u32),
+    /// Slot of the item.
+    Array(u32),
+    /// Slot of the value.
+    Map(u32),
+    /// A union of null and the type in the slot `inner`: by far the most common union.
+    Option {
+        null_first: bool,
+        inner: u32,
+    },
+    Union(u32),
+    Record(u32),
+    /// Not a type of Avro: one item of `bytes` or `fixed` that serde gives number by number.
+    Byte,
+}
+
+/// A type at a place of the schema, with what the hot paths do not need.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) node: Node,
+    pub(crate) logical: Option<Logical>,
+    /// Full name of a fixed.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) enums: Vec<Enum>,
+    pub(crate) unions: Vec<Union>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) name: String,
+    pub(crate) fields: Vec<Field>,
+    /// Indices of `fields` in the order of their names.
+    by_name: Vec<u32>,
+    /// Lower bound of the size of a datum in bytes.
+    pub(crate) min_size: u32,
+    /// The last list of names that was found equal to the names of `fields`.
+    same_fields: StaticAddress,
+}
+
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    /// The node of `slot`, here to save a look-up.
+    pub(crate) node: Node,
+    pub(crate) slot: u32,
+    pub(crate) default: Option<Default>,
+    /// The last static name that was found equal to `name`.
+    same_name: StaticAddress,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Default {
+    pub(crate) json: Value,
+    /// The default as a datum; `None` when it does not fit the type, which Java's parser can
+    /// be told to let pass.
+    pub(crate) datum: Option<Box<[u8]>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Enum {
+    pub(crate) name: String,
+    pub(crate) symbols: Vec<String>,
+    by_name: Vec<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Union {
+    pub(crate) branches: Vec<Branch>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Branch {
+    pub(crate) node: Node,
+    pub(crate) slot: u32,
+}
+
+impl Table {
+    #[inline]
+    pub(crate) fn node(&self, slot: u32) -> Node {
+        self.slots.get(slot as usize).map_or(Node::Null, |slot| slot.node)
+    }
+
+    #[inline]
+    pub(crate) fn record(&self, index: u32) -> &Record {
+        self.records.get(index as usize).unwrap_or(&EMPTY_RECORD)
+    }
+
+    #[inline]
+    pub(crate) fn enumeration(&self, index: u32) -> &Enum {
+        self.enums.get(index as usize).unwrap_or(&EMPTY_ENUM)
+    }
+
+    #[inline]
+    pub(crate) fn branches(&self, index: u32) -> &[Branch] {
+        self.unions.get(index as usize).map_or(&[], |union| &union.branches)
+    }
+
+    /// Lower bound of the bytes of a datum. Zero only for types whose every datum is empty.
+    pub(crate) fn min_size(&self, node: Node) -> u32 {
+        match node {
+            Node::Null => 0,
+            Node::Float => 4,
+            Node::Double => 8,
+            Node::Fixed(size) => size,
+            Node::Record(index) => self.record(index).min_size,
+            _ => 1,
+        }
+    }
+
+    /// The name by which serde's enums and errors know the type in `slot`: a full name, or
+    /// the name of the type.
+    pub(crate) fn type_name(&self, slot: u32) -> &str {
+        let Some(slot) = self.slots.get(slot as usize) else { return "" };
+        match slot.node {
+            Node::Null => "null",
+            Node::Boolean => "boolean",
+            Node::Int => "int",
+            Node::Long => "long",
+            Node::Float => "float",
+            Node::Double => "double",
+            Node::Bytes | Node::Byte => "bytes",
+            Node::String => "string",
+            Node::Fixed(_) => slot.name.as_deref().unwrap_or("fixed"),
+            Node::Enum(index) => &self.enumeration(index).name,
+            Node::Array(_) => "array",
+            Node::Map(_) => "map",
+            Node::Option { .. } | Node::Union(_) => "union",
+            Node::Record(index) => &self.record(index).name,
+        }
+    }
+}
+
+/// Whether serde's name `variant` means the branch `name`: in full, its last part, or in another
+/// case for the types without a name (`Long` for `long`).
+pub(crate) fn is_variant(name: &str, variant: &str) -> bool {
+    name == variant
+        || name.rsplit_once('.').is_some_and(|(_, last)| last == variant)
+        || (is_unnamed(name) && name.eq_ignore_ascii_case(variant))
+}
+
+pub(crate) fn is_unnamed(name: &str) -> bool {
+    UNNAMED.contains(&name)
+}
+
+const UNNAMED: [&str; 10] =
+    ["null", "boolean", "int", "long", "float", "double", "bytes", "string", "array", "map"];
+
+impl Record {
+    pub(crate) const fn new(name: String) -> Self {
+        Self {
+            name,
+            fields: Vec::new(),
+            by_name: Vec::new(),
+            min_size: 1,
+            same_fields: StaticAddress::new(),
+        }
+    }
+
+    /// Sets the fields; the first name given twice is handed back.
+    pub(crate) fn set_fields(&mut self, fields: Vec<Field>) -> Result<(), String> {
+        self.by_name = sorted_index(&fields, |field| &field.name)?;
+        self.fields = fields;
+        Ok(())
+    }
+
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        search(&self.by_name, name, |index| self.fields.get(index).map(|field| &*field.name))
+    }
+
+    /// Whether `names` are the names of the fields, all of them and in their order.
+    #[inline]
+    pub(crate) fn has_fields(&self, names: &'static [&'static str]) -> bool {
+        if names.len() != self.fields.len() {
+            return false;
+        }
+        let address = names.as_ptr().addr();
+        self.same_fields.is(address) || {
+            let equal = self.fields.iter().zip(names).all(|(field, name)| field.name == *name);
+            if equal {
+                self.same_fields.set(address);
+            }
+            equal
+        }
+    }
+}
+
+impl Field {
+    pub(crate) const fn new(name: String, node: Node, slot: u32) -> Self {
+        Self { name, node, slot, default: None, same_name: StaticAddress::new() }
+    }
+
+    #[inline]
+    pub(crate) fn is_named(&self, name: &'static str) -> bool {
+        name.len() == self.name.len() && {
+            let address = name.as_ptr().addr();
+            self.same_name.is(address) || {
+                let equal = self.name == name;
+                if equal {
+                    self.same_name.set(address);
+                }
+                equal
+            }
+        }
+    }
+}
+
+impl Enum {
+    pub(crate) fn new(name: String, symbols: Vec<String>) -> Result<Self, String> {
+        let by_name = sorted_index(&symbols, |symbol| symbol)?;
+        Ok(Self { name, symbols, by_name })
+    }
+
+    pub(crate) fn position(&self, symbol: &str) -> Option<usize> {
+        search(&self.by_name, symbol, |index| self.symbols.get(index).map(|s| &**s))
+    }
+}
+
+/// Remembers the address of the last static string or slice that was compared and found equal, so
+/// that the next comparison is one of addresses. Serde hands out names as `'static`, and what
+/// lies at a static address never changes; the caller compares the length as well, because
+/// literals may share their bytes.
+#[derive(Debug)]
+struct StaticAddress(AtomicUsize);
+
+impl StaticAddress {
+    const fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    #[inline]
+    fn is(&self, address: usize) -> bool {
+        self.0.load(Ordering::Relaxed) == address
+    }
+
+    fn set(&self, address: usize) {
+        self.0.store(address, Ordering::Relaxed);
+    }
+}
+
+fn sorted_index<T>(items: &[T], name: fn(&T) -> &String) -> Result<Vec<u32>, String> {
+    let mut pairs: Vec<(&String, u32)> = items.iter().map(name).zip(0..).collect();
+    pairs.sort_unstable();
+    let mut previous: Option<&String> = None;
+    for &(name, _) in &pairs {
+        if previous == Some(name) {
+            return Err(name.clone());
+        }
+        previous = Some(name);
+    }
+    Ok(pairs.into_iter().map(|(_, index)| index).collect())
+}
+
+fn search<'a>(
+    sorted: &[u32],
+    name: &str,
+    name_of: impl Fn(usize) -> Option<&'a str>,
+) -> Option<usize> {
+    let found = sorted.binary_search_by(|&index| name_of(index as usize).cmp(&Some(name))).ok()?;
+    sorted.get(found).map(|&index| index as usize)
+}
+
+// Stand in for an index that no compiled schema holds.
+static EMPTY_RECORD: Record = Record::new(String::new());
+static EMPTY_ENUM: Enum =
+    Enum { name: String::new(), symbols: Vec::new(), by_name: Vec::new() };

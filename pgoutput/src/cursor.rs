@@ -1,0 +1,149 @@
+use crate::{Error, ErrorKind, Lsn, Oid, PgTime, Xid};
+
+/// A bounds-checked reader. The offset is computed only when an error is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    rest: &'a [u8],
+    /// Offset of the end of `rest`, in the bytes that errors count from.
+    end: usize,
+}
+
+impl<'a> Cursor<'a> {
+    #[inline]
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, end: bytes.len() }
+    }
+
+    /// The next `length` bytes as a reader of their own, with offsets counted as here.
+    #[inline]
+    pub(crate) fn split(&mut self, length: usize) -> Result<Self, Error> {
+        let rest = self.bytes(length)?;
+        Ok(Self { rest, end: self.offset() })
+    }
+
+    #[inline]
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    #[inline]
+    pub(crate) const fn offset(&self) -> usize {
+        self.end.saturating_sub(self.rest.len())
+    }
+
+    #[cold]
+    pub(crate) const fn fail(&self, kind: ErrorKind) -> Error {
+        Error::new(kind, self.offset())
+    }
+
+    /// An error about the byte that was read last.
+    #[cold]
+    pub(crate) const fn fail_before(&self, kind: ErrorKind) -> Error {
+        Error::new(kind, self.offset().saturating_sub(1))
+    }
+
+    #[cold]
+    fn short(&self, wanted: usize) -> Error {
+        let missing = wanted.saturating_sub(self.rest.len());
+        self.fail(ErrorKind::UnexpectedEnd { missing: u32::try_from(missing).unwrap_or(u32::MAX) })
+    }
+
+    #[inline]
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.fail(ErrorKind::TrailingBytes)) }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        match self.rest.split_at_checked(length) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(self.short(length)),
+        }
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        match self.rest.split_first_chunk::<N>() {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(*taken)
+            }
+            None => Err(self.short(N)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn u8(&mut self) -> Result<u8, Error> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    #[inline]
+    pub(crate) fn u16(&mut self) -> Result<u16, Error> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self) -> Result<u32, Error> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn i32(&mut self) -> Result<i32, Error> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn xid(&mut self) -> Result<Xid, Error> {
+        self.u32().map(Xid::new)
+    }
+
+    #[inline]
+    pub(crate) fn oid(&mut self) -> Result<Oid, Error> {
+        self.u32().map(Oid::new)
+    }
+
+    #[inline]
+    pub(crate) fn lsn(&mut self) -> Result<Lsn, Error> {
+        self.array().map(u64::from_be_bytes).map(Lsn::new)
+    }
+
+    #[inline]
+    pub(crate) fn time(&mut self) -> Result<PgTime, Error> {
+        self.array().map(i64::from_be_bytes).map(PgTime::new)
+    }
+
+    /// A length or count of four bytes that must not be negative.
+    #[inline]
+    pub(crate) fn length(&mut self) -> Result<usize, Error> {
+        let at = *self;
+        let length = self.i32()?;
+        usize::try_from(length).map_err(|_| at.fail(ErrorKind::NegativeLength(length)))
+    }
+
+    /// Bytes that carry their length in front.
+    #[inline]
+    pub(crate) fn counted(&mut self) -> Result<&'a [u8], Error> {
+        let length = self.length()?;
+        self.bytes(length)
+    }
+
+    /// A name that ends in a zero byte.
+    #[inline]
+    pub(crate) fn name(&mut self) -> Result<&'a str, Error> {
+        let at = *self;
+        let Some(length) = self.rest.iter().position(|&byte| byte == 0) else {
+            return Err(at.fail(ErrorKind::UnterminatedName));
+        };
+        let name = self.bytes(length)?;
+        self.u8()?;
+        core::str::from_utf8(name).map_err(|_| at.fail(ErrorKind::InvalidUtf8))
+    }
+}

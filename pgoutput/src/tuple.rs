@@ -1,0 +1,154 @@
+use core::iter::FusedIterator;
+
+use crate::{Error, ErrorKind, cursor::Cursor};
+
+/// A row as it lies in the message: read and checked column by column, when asked for.
+///
+/// On the wire (TupleData): `i16` count of columns, then for each one byte of its kind and, for
+/// `t` and `b`, an `i32` length and that many bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuple<'a> {
+    cursor: Cursor<'a>,
+    len: u16,
+}
+
+impl<'a> Tuple<'a> {
+    /// A row that ends where the message ends; bytes left over are reported by the last column.
+    #[inline]
+    pub(crate) fn to_end(cursor: &mut Cursor<'a>) -> Result<Self, Error> {
+        let len = cursor.u16()?;
+        let body = cursor.split(cursor.rest().len())?;
+        Ok(Self { cursor: body, len })
+    }
+
+    /// A row with something behind it, so that its lengths have to be walked here.
+    #[inline]
+    pub(crate) fn delimited(cursor: &mut Cursor<'a>) -> Result<Self, Error> {
+        let len = cursor.u16()?;
+        let mut walk = *cursor;
+        for _ in 0..len {
+            column(&mut walk)?;
+        }
+        let body = cursor.split(walk.offset().saturating_sub(cursor.offset()))?;
+        Ok(Self { cursor: body, len })
+    }
+
+    /// The number of columns.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it is a row of a table without columns.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The columns in the order of the Relation message.
+    ///
+    /// Reading to the end checks everything, also that no bytes follow the last column.
+    #[inline]
+    #[must_use]
+    pub const fn columns(&self) -> Columns<'a> {
+        Columns { cursor: self.cursor, left: self.len, failed: false }
+    }
+}
+
+impl<'a> IntoIterator for Tuple<'a> {
+    type Item = Result<Column<'a>, Error>;
+    type IntoIter = Columns<'a>;
+
+    #[inline]
+    fn into_iter(self) -> Columns<'a> {
+        self.columns()
+    }
+}
+
+/// The row before an update or delete: what of it the table's replica identity lets through.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::exhaustive_enums, reason = "the format has had these two since it exists")]
+pub enum OldTuple<'a> {
+    /// `K`: only the columns of the key carry values. The others are [`Column::Null`], which here
+    /// says "not part of the key" and nothing about the value.
+    Key(Tuple<'a>),
+    /// `O`: the whole row, under REPLICA IDENTITY FULL.
+    Full(Tuple<'a>),
+}
+
+impl<'a> OldTuple<'a> {
+    /// The row, whichever kind it is.
+    #[inline]
+    #[must_use]
+    pub const fn tuple(&self) -> Tuple<'a> {
+        match self {
+            Self::Key(tuple) | Self::Full(tuple) => *tuple,
+        }
+    }
+}
+
+/// One column of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a closed set of the wire format")]
+pub enum Column<'a> {
+    /// `n`: NULL, or not part of the key in an [`OldTuple::Key`].
+    Null,
+    /// `u`: a value stored out of line that this update did not touch; the server does not send it.
+    Unchanged,
+    /// `t`: the type's text output, in the client encoding.
+    Text(&'a [u8]),
+    /// `b`: the type's binary output. Types without one stay text in a binary stream.
+    Binary(&'a [u8]),
+}
+
+/// The columns of a [`Tuple`], in order. After an error it ends.
+#[derive(Debug, Clone)]
+#[must_use = "iterators do nothing until read"]
+pub struct Columns<'a> {
+    cursor: Cursor<'a>,
+    left: u16,
+    failed: bool,
+}
+
+impl<'a> Iterator for Columns<'a> {
+    type Item = Result<Column<'a>, Error>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            let column = column(&mut self.cursor);
+            if column.is_err() {
+                self.left = 0;
+                self.failed = true;
+            }
+            return Some(column);
+        }
+        if self.failed || self.cursor.is_empty() {
+            return None;
+        }
+        self.failed = true;
+        Some(Err(self.cursor.fail(ErrorKind::TrailingBytes)))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // One item more when bytes follow the last column, one alone when the first column is bad.
+        (usize::from(self.left > 0), Some(usize::from(self.left) + 1))
+    }
+}
+
+impl FusedIterator for Columns<'_> {}
+
+#[inline]
+fn column<'a>(cursor: &mut Cursor<'a>) -> Result<Column<'a>, Error> {
+    match cursor.u8()? {
+        b't' => cursor.counted().map(Column::Text),
+        b'b' => cursor.counted().map(Column::Binary),
+        b'n' => Ok(Column::Null),
+        b'u' => Ok(Column::Unchanged),
+        other => Err(cursor.fail_before(ErrorKind::UnknownColumn(other))),
+    }
+}

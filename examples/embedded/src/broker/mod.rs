@@ -1,1 +1,42 @@
-//! To be.
+//! A Kafka-protocol broker for one machine.
+//!
+//! It speaks to unchanged Kafka clients, keeps every record batch byte for byte in files and is
+//! small enough to be read in an afternoon.
+//!
+//! ```
+//! use embedded_services::broker::{Broker, Config};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let dir = tempfile::tempdir()?;
+//!     let broker = Broker::start(Config::new(dir.path()).with_auto_create_topics()).await?;
+//!     assert!(broker.bootstrap().starts_with("127.0.0.1:"));
+//!     broker.shutdown().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Served: topics, idempotent produce, fetch with long polling, offsets by time, consumer groups of
+//! the classic kind with either rebalance protocol, committed offsets. Not served: transactions,
+//! replication, retention and compaction, quotas, access control, TLS and SASL.
+
+mod api;
+mod batch;
+mod config;
+mod connection;
+mod error;
+mod group;
+mod log;
+mod node;
+mod partition;
+mod persist;
+mod producers;
+mod server;
+mod settings;
+mod shape;
+mod topics;
+mod wire;
+
+pub use config::Config;
+pub use error::{Error, ErrorKind};
+pub use server::Broker;

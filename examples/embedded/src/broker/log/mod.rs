@@ -1,0 +1,172 @@
+//! One partition's batches: files that are only appended to, and where each offset begins.
+//!
+//! A *position* counts the bytes of all batches from the partition's first file on, so it stays
+//! valid when a new file is begun.
+
+mod segment;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::batch::{self, BatchHeader, HEADER_LEN};
+use segment::{Segment, Span};
+
+#[derive(Debug)]
+pub(super) struct Log {
+    dir: PathBuf,
+    /// In order of their first offset; never empty. Only the last one grows.
+    segments: Vec<Segment>,
+    next_offset: i64,
+    segment_bytes: u64,
+}
+
+impl Log {
+    /// Opens or begins the log in `dir` and shows every stored batch to `observe`. What a crash
+    /// left unfinished at the end is cut off.
+    pub(super) fn open(
+        dir: &Path,
+        segment_bytes: u64,
+        mut observe: impl FnMut(&BatchHeader),
+    ) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let bases = segment_bases(dir)?;
+        let mut segments: Vec<Segment> = Vec::with_capacity(bases.len().max(1));
+        let mut next_offset = bases.first().copied().unwrap_or(0);
+        for (index, &base) in bases.iter().enumerate() {
+            let start = segments.last().map_or(0, Segment::end);
+            let is_last = index + 1 == bases.len();
+            let mut segment = Segment::open(dir, base, start)?;
+            next_offset = segment.recover(base.max(next_offset), is_last, &mut observe)?;
+            segments.push(segment);
+        }
+        if segments.is_empty() {
+            segments.push(Segment::open(dir, 0, 0)?);
+        }
+        Ok(Self { dir: dir.to_owned(), segments, next_offset, segment_bytes })
+    }
+
+    /// Stores one checked batch and returns the offset of its first record.
+    pub(super) fn append(&mut self, header: &BatchHeader, batch: &[u8]) -> io::Result<i64> {
+        let base_offset = self.next_offset;
+        let stamped = BatchHeader { base_offset, ..*header };
+        let mut bytes = batch.to_vec();
+        batch::stamp(&mut bytes, base_offset);
+        self.roll_if_full(bytes.len())?;
+        if let Some(active) = self.segments.last_mut() {
+            active.append(&stamped, &bytes)?;
+        }
+        self.next_offset = stamped.next_offset();
+        Ok(base_offset)
+    }
+
+    /// Flushes appended batches to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.segments.last().map_or(Ok(()), Segment::sync)
+    }
+
+    pub(super) fn first_offset(&self) -> i64 {
+        self.segments.first().map_or(0, Segment::base_offset)
+    }
+
+    pub(super) const fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// Position after the last batch.
+    pub(super) fn end(&self) -> u64 {
+        self.segments.last().map_or(0, Segment::end)
+    }
+
+    /// Where to look for the batch that holds `offset`, which is within the log.
+    pub(super) fn around_offset(&self, offset: i64) -> Option<Span> {
+        let after = self.segments.partition_point(|segment| segment.base_offset() <= offset);
+        self.segments.get(after.checked_sub(1)?)?.around_offset(offset)
+    }
+
+    /// Where to look for the first batch with a timestamp of at least `since`.
+    pub(super) fn around_time(&self, since: i64) -> Option<Span> {
+        self.segments.iter().find(|segment| segment.max_timestamp() >= since)?.around_time(since)
+    }
+
+    /// Where to look for the batch with the highest timestamp, and that timestamp.
+    pub(super) fn around_max_timestamp(&self) -> Option<(Span, i64)> {
+        let newest = self.segments.iter().map(Segment::max_timestamp).max()?;
+        Some((self.around_time(newest)?, newest))
+    }
+
+    /// The part of a file that begins at `position`.
+    pub(super) fn at(&self, position: u64) -> Option<Span> {
+        let after = self.segments.partition_point(|segment| segment.start() <= position);
+        self.segments.get(after.checked_sub(1)?)?.from(position)
+    }
+
+    fn roll_if_full(&mut self, incoming: usize) -> io::Result<()> {
+        let Some(active) = self.segments.last() else { return Ok(()) };
+        let room = self.segment_bytes.saturating_sub(active.len());
+        if active.len() == 0 || u64::try_from(incoming).is_ok_and(|incoming| incoming <= room) {
+            return Ok(());
+        }
+        // A closed file is always flushed: the next start trusts it without reading it through.
+        active.sync()?;
+        let next = Segment::open(&self.dir, self.next_offset, active.end())?;
+        self.segments.push(next);
+        Ok(())
+    }
+}
+
+/// Reads whole batches, `limit` bytes at most. When not even the first one fits, `first_whole`
+/// asks for that one anyway.
+pub(super) fn read(span: &Span, limit: usize, first_whole: bool) -> io::Result<Bytes> {
+    let available = usize::try_from(span.len()).unwrap_or(usize::MAX);
+    let mut bytes = span.read(limit.min(available))?;
+    let whole = batch::whole_batches(&bytes);
+    if whole > 0 || !first_whole {
+        bytes.truncate(whole);
+        return Ok(bytes.into());
+    }
+    let head = span.read(HEADER_LEN.min(available))?;
+    let header = BatchHeader::parse(&head).map_err(|_| damaged_batch())?;
+    if header.len > available {
+        return Err(damaged_batch());
+    }
+    Ok(span.read(header.len)?.into())
+}
+
+/// Position of the first batch in `span` that `wanted` says yes to, with its head.
+pub(super) fn seek(
+    span: &Span,
+    mut wanted: impl FnMut(&BatchHeader) -> bool,
+) -> io::Result<Option<(u64, BatchHeader)>> {
+    let mut heads = span.heads();
+    while let Some((position, header)) = heads.next()? {
+        if wanted(&header) {
+            return Ok(Some((position, header)));
+        }
+    }
+    Ok(None)
+}
+
+fn segment_bases(dir: &Path) -> io::Result<Vec<i64>> {
+    let mut bases = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let base = name.to_str().and_then(|name| name.strip_suffix(segment::SUFFIX));
+        bases.extend(base.and_then(|digits| digits.parse::<i64>().ok()));
+    }
+    bases.sort_unstable();
+    Ok(bases)
+}
+
+fn damaged_batch() -> io::Error {
+    super::persist::damaged("a stored batch has a damaged head")
+}
+
+/// A file that stays readable while the log moves on.
+type SharedFile = Arc<fs::File>;
+
+#[cfg(test)]
+mod tests;

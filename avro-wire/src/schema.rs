@@ -82,7 +82,8 @@ impl Schema {
     }
 
     /// The Parsing Canonical Form: two schemas that write the same bytes have the same. Types
-    /// that came from references are written out where they are first used.
+    /// that came from references are written out where they are first used. It is made to be
+    /// compared: a type of the null namespace inside another namespace cannot be told in it.
     #[must_use]
     pub fn canonical_form(&self) -> String {
         canonical_form(&self.inner.table, self.inner.slot)

@@ -1,0 +1,222 @@
+//! Writes JSON text in the exact form Jackson gives it, because registries compare schema text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::schema::DefaultValue;
+
+/// How bytes are shown: Connect's JSON uses base64, Avro defaults one character a byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bytes {
+    Base64,
+    Latin1,
+}
+
+/// A growing JSON text; commas are put by itself.
+#[derive(Default)]
+pub(crate) struct Json {
+    text: String,
+    /// Whether the next element needs a comma before it.
+    comma: bool,
+}
+
+impl Json {
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
+    fn separate(&mut self) {
+        if self.comma {
+            self.text.push(',');
+        }
+        self.comma = true;
+    }
+
+    pub(crate) fn begin_object(&mut self) {
+        self.separate();
+        self.text.push('{');
+        self.comma = false;
+    }
+
+    pub(crate) fn end_object(&mut self) {
+        self.text.push('}');
+        self.comma = true;
+    }
+
+    pub(crate) fn begin_array(&mut self) {
+        self.separate();
+        self.text.push('[');
+        self.comma = false;
+    }
+
+    pub(crate) fn end_array(&mut self) {
+        self.text.push(']');
+        self.comma = true;
+    }
+
+    pub(crate) fn key(&mut self, key: &str) {
+        self.separate();
+        self.quote(key.chars());
+        self.text.push(':');
+        self.comma = false;
+    }
+
+    pub(crate) fn string(&mut self, value: &str) {
+        self.separate();
+        self.quote(value.chars());
+    }
+
+    pub(crate) fn boolean(&mut self, value: bool) {
+        self.raw(if value { "true" } else { "false" });
+    }
+
+    pub(crate) fn integer(&mut self, value: i64) {
+        self.raw(&value.to_string());
+    }
+
+    pub(crate) fn null(&mut self) {
+        self.raw("null");
+    }
+
+    pub(crate) fn string_map(&mut self, entries: &[(String, String)]) {
+        self.begin_object();
+        for (key, value) in entries {
+            self.key(key);
+            self.string(value);
+        }
+        self.end_object();
+    }
+
+    pub(crate) fn default_value(&mut self, value: &DefaultValue, bytes: Bytes) {
+        match value {
+            DefaultValue::Boolean(value) => self.boolean(*value),
+            DefaultValue::Integer(value) => self.integer(*value),
+            DefaultValue::Float(value) => self.float(f64::from(*value), &format!("{value:e}")),
+            DefaultValue::Double(value) => self.float(*value, &format!("{value:e}")),
+            DefaultValue::Text(value) => self.string(value),
+            DefaultValue::Bytes(value) if bytes == Bytes::Base64 => {
+                self.string(&STANDARD.encode(value));
+            }
+            DefaultValue::Bytes(value) => {
+                self.separate();
+                self.quote(value.iter().map(|&byte| char::from(byte)));
+            }
+        }
+    }
+
+    /// Java prints the shortest digits that read back, plain between 10^-3 and 10^7 and as
+    /// `d.ddE±x` outside; `shortest` is Rust's `d.ddde±x` of the same value.
+    fn float(&mut self, value: f64, shortest: &str) {
+        if !value.is_finite() {
+            let name = if value.is_nan() {
+                "NaN"
+            } else if value > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            };
+            self.string(name);
+            return;
+        }
+        let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
+        let exponent: i32 = exponent.parse().unwrap_or(0);
+        if (-3..7).contains(&exponent) {
+            let (sign, digits) = match mantissa.strip_prefix('-') {
+                Some(rest) => ("-", rest),
+                None => ("", mantissa),
+            };
+            let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
+            let mut plain = String::from(sign);
+            match usize::try_from(exponent) {
+                Ok(exponent) => {
+                    let mut digits = digits.chars();
+                    (0..=exponent).for_each(|_| plain.push(digits.next().unwrap_or('0')));
+                    plain.push('.');
+                    let rest = digits.as_str();
+                    plain.push_str(if rest.is_empty() { "0" } else { rest });
+                }
+                Err(_) => {
+                    plain.push_str("0.");
+                    (1..-exponent).for_each(|_| plain.push('0'));
+                    plain.push_str(&digits);
+                }
+            }
+            self.raw(&plain);
+        } else {
+            let point = if mantissa.contains('.') { "" } else { ".0" };
+            self.raw(&format!("{mantissa}{point}E{exponent}"));
+        }
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.separate();
+        self.text.push_str(text);
+    }
+
+    fn quote(&mut self, chars: impl Iterator<Item = char>) {
+        push_quoted(chars, &mut self.text);
+    }
+}
+
+/// Jackson's escapes: short forms where they exist, upper-case `\u00XX` for other controls,
+/// everything else as it is.
+pub(crate) fn push_quoted(chars: impl Iterator<Item = char>, out: &mut String) {
+    out.push('"');
+    for c in chars {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            c if c < ' ' => {
+                out.push_str("\\u00");
+                out.push(if c < '\u{10}' { '0' } else { '1' });
+                out.extend(char::from_digit(u32::from(c) % 16, 16).map(|c| c.to_ascii_uppercase()));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, Json};
+    use crate::schema::DefaultValue;
+
+    fn text(value: DefaultValue, bytes: Bytes) -> String {
+        let mut json = Json::default();
+        json.default_value(&value, bytes);
+        json.into_text()
+    }
+
+    #[test]
+    fn floats_as_java_prints_them() {
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (1.5, "1.5"),
+            (-2.25, "-2.25"),
+            (100.0, "100.0"),
+            (1_234_567.0, "1234567.0"),
+            (1e7, "1.0E7"),
+            (1.25e10, "1.25E10"),
+            (0.001, "0.001"),
+            (0.000_12, "1.2E-4"),
+        ] {
+            assert_eq!(text(DefaultValue::Double(value), Bytes::Base64), expected);
+        }
+        assert_eq!(text(DefaultValue::Float(0.1), Bytes::Base64), "0.1");
+    }
+
+    #[test]
+    fn bytes_and_escapes() {
+        let bytes = DefaultValue::Bytes(vec![0, 0x96, b'"']);
+        assert_eq!(text(bytes.clone(), Bytes::Base64), "\"AJYi\"");
+        assert_eq!(text(bytes, Bytes::Latin1), "\"\\u0000\u{96}\\\"\"");
+        let control = DefaultValue::Text("a\u{1b}\n".into());
+        assert_eq!(text(control, Bytes::Base64), "\"a\\u001B\\n\"");
+    }
+}

@@ -1,0 +1,212 @@
+use crate::flatten::Flatten;
+use crate::names::NameAdjustment;
+
+/// How temporal types without a time zone are mapped (`time.precision.mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TimeMode {
+    /// Milliseconds up to precision 3, microseconds above.
+    #[default]
+    Adaptive,
+    /// As `Adaptive`, but `time` is always microseconds.
+    AdaptiveTimeMicroseconds,
+    /// Connect's own `Date`, `Time` and `Timestamp`: milliseconds, the rest cut off.
+    Connect,
+    /// Microseconds whatever the precision.
+    Microseconds,
+    /// Nanoseconds whatever the precision.
+    Nanoseconds,
+    /// ISO 8601 text.
+    IsoString,
+}
+
+/// How `numeric` and `money` are mapped (`decimal.handling.mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DecimalMode {
+    /// Exact: two's complement bytes of the unscaled value.
+    #[default]
+    Precise,
+    /// The nearest 64-bit float.
+    Double,
+    /// Plain decimal text.
+    String,
+}
+
+/// How `bytea` is mapped (`binary.handling.mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BinaryMode {
+    /// Bytes.
+    #[default]
+    Bytes,
+    /// Text in base64 with the standard alphabet.
+    Base64,
+    /// Text in base64 with the URL-safe alphabet, padded.
+    Base64UrlSafe,
+    /// Text in lower-case hexadecimal.
+    Hex,
+}
+
+/// How `interval` is mapped (`interval.handling.mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IntervalMode {
+    /// Microseconds, a month being 30.4375 days.
+    #[default]
+    Numeric,
+    /// `P1Y2M3DT4H5M6.7S`, every part present.
+    String,
+}
+
+/// How `hstore` is mapped (`hstore.handling.mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HstoreMode {
+    /// JSON text.
+    #[default]
+    Json,
+    /// A map from text to optional text.
+    Map,
+}
+
+/// Whether known defects of Debezium's output are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fidelity {
+    /// Byte for byte what Debezium with Confluent's converter at default settings writes: null in
+    /// an optional column with a default comes out as the default, and columns of type `name` are
+    /// null while streaming.
+    #[default]
+    Debezium,
+    /// Null stays null and `name` columns keep their values.
+    Corrected,
+}
+
+/// The options that decide how a table becomes schemas and records.
+///
+/// [`Default`] is Debezium's default. [`Mapping::from_properties`] reads a connector's
+/// configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapping {
+    pub(crate) time: TimeMode,
+    pub(crate) decimal: DecimalMode,
+    pub(crate) binary: BinaryMode,
+    pub(crate) interval: IntervalMode,
+    pub(crate) hstore: HstoreMode,
+    pub(crate) money_fraction_digits: u16,
+    pub(crate) placeholder: String,
+    pub(crate) tombstones: bool,
+    pub(crate) skip_create: bool,
+    pub(crate) skip_update: bool,
+    pub(crate) skip_delete: bool,
+    pub(crate) skip_truncate: bool,
+    pub(crate) schema_names: NameAdjustment,
+    pub(crate) field_names: NameAdjustment,
+    pub(crate) topic_delimiter: String,
+    pub(crate) flatten: Option<Flatten>,
+    pub(crate) fidelity: Fidelity,
+}
+
+impl Default for Mapping {
+    fn default() -> Self {
+        Self {
+            time: TimeMode::default(),
+            decimal: DecimalMode::default(),
+            binary: BinaryMode::default(),
+            interval: IntervalMode::default(),
+            hstore: HstoreMode::default(),
+            money_fraction_digits: 2,
+            placeholder: "__debezium_unavailable_value".to_owned(),
+            tombstones: true,
+            skip_create: false,
+            skip_update: false,
+            skip_delete: false,
+            skip_truncate: true,
+            schema_names: NameAdjustment::default(),
+            field_names: NameAdjustment::default(),
+            topic_delimiter: ".".to_owned(),
+            flatten: None,
+            fidelity: Fidelity::default(),
+        }
+    }
+}
+
+impl Mapping {
+    /// The same mapping with another `time.precision.mode`.
+    #[must_use]
+    pub fn with_time(mut self, mode: TimeMode) -> Self {
+        self.time = mode;
+        self
+    }
+
+    /// The same mapping with another `decimal.handling.mode`.
+    #[must_use]
+    pub fn with_decimal(mut self, mode: DecimalMode) -> Self {
+        self.decimal = mode;
+        self
+    }
+
+    /// The same mapping with another `binary.handling.mode`.
+    #[must_use]
+    pub fn with_binary(mut self, mode: BinaryMode) -> Self {
+        self.binary = mode;
+        self
+    }
+
+    /// The same mapping with another `interval.handling.mode`.
+    #[must_use]
+    pub fn with_interval(mut self, mode: IntervalMode) -> Self {
+        self.interval = mode;
+        self
+    }
+
+    /// The same mapping with another `hstore.handling.mode`.
+    #[must_use]
+    pub fn with_hstore(mut self, mode: HstoreMode) -> Self {
+        self.hstore = mode;
+        self
+    }
+
+    /// The same mapping with another `unavailable.value.placeholder`, which stands for values
+    /// that PostgreSQL stores out of line and did not send because they did not change.
+    #[must_use]
+    pub fn with_placeholder(mut self, placeholder: &str) -> Self {
+        placeholder.clone_into(&mut self.placeholder);
+        self
+    }
+
+    /// The same mapping with name adjustment for schemas and for fields.
+    #[must_use]
+    pub fn with_names(mut self, schemas: NameAdjustment, fields: NameAdjustment) -> Self {
+        self.schema_names = schemas;
+        self.field_names = fields;
+        self
+    }
+
+    /// The same mapping with flattened values instead of envelopes.
+    #[must_use]
+    pub fn with_flatten(mut self, flatten: Flatten) -> Self {
+        self.flatten = Some(flatten);
+        self
+    }
+
+    /// The same mapping, keeping or correcting Debezium's known defects.
+    #[must_use]
+    pub fn with_fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = fidelity;
+        self
+    }
+
+    /// Whether a delete is followed by a tombstone (`tombstones.on.delete`).
+    #[must_use]
+    pub fn tombstones_on_delete(&self) -> bool {
+        self.tombstones
+    }
+
+    /// How values are flattened, if they are.
+    #[must_use]
+    pub fn flatten(&self) -> Option<&Flatten> {
+        self.flatten.as_ref()
+    }
+}

@@ -1,0 +1,446 @@
+//! The compiled way from the columns of a change to framed Avro records.
+
+mod metadata;
+mod placeholder;
+mod row;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use pgoutput::Column;
+
+use crate::error::{Error, ErrorKind};
+use crate::flatten::DeleteHandling;
+use crate::op::Op;
+use crate::plan::metadata::Metadatas;
+use crate::plan::row::{Buffers, Row};
+use crate::source::SourceBlock;
+use crate::table::{Table, key_columns};
+
+/// A change of one row, or the truncation of the table. Columns are in the table's order.
+///
+/// Columns of a [`Before::Key`] that do not belong to the replica identity are null.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Change<'a> {
+    /// What happened.
+    pub op: Op,
+    /// The old row, as far as the replica identity gives it.
+    pub before: Option<Before<'a>>,
+    /// The new row.
+    pub after: Option<&'a [Column<'a>]>,
+}
+
+/// The old row of an update or delete.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "a closed set of the wire format")]
+pub enum Before<'a> {
+    /// Only columns of the replica identity have values.
+    Key(&'a [Column<'a>]),
+    /// The whole row.
+    Full(&'a [Column<'a>]),
+}
+
+impl<'a> Before<'a> {
+    /// The columns.
+    #[must_use]
+    pub const fn columns(self) -> &'a [Column<'a>] {
+        match self {
+            Self::Key(columns) | Self::Full(columns) => columns,
+        }
+    }
+}
+
+impl<'a> Change<'a> {
+    /// An inserted row.
+    #[must_use]
+    pub const fn insert(after: &'a [Column<'a>]) -> Self {
+        Self { op: Op::Create, before: None, after: Some(after) }
+    }
+
+    /// A row of a snapshot.
+    #[must_use]
+    pub const fn read(after: &'a [Column<'a>]) -> Self {
+        Self { op: Op::Read, before: None, after: Some(after) }
+    }
+
+    /// An updated row.
+    #[must_use]
+    pub const fn update(before: Option<Before<'a>>, after: &'a [Column<'a>]) -> Self {
+        Self { op: Op::Update, before, after: Some(after) }
+    }
+
+    /// A deleted row.
+    #[must_use]
+    pub const fn delete(before: Before<'a>) -> Self {
+        Self { op: Op::Delete, before: Some(before), after: None }
+    }
+
+    /// The table was emptied.
+    #[must_use]
+    pub const fn truncate() -> Self {
+        Self { op: Op::Truncate, before: None, after: None }
+    }
+}
+
+/// Ids under which the table's schemas are registered.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SchemaIds {
+    /// Of the key schema; none for a table without key.
+    pub key: Option<u32>,
+    /// Of the value schema.
+    pub value: u32,
+}
+
+impl SchemaIds {
+    /// Ids of the key and the value schema.
+    #[must_use]
+    pub const fn new(key: Option<u32>, value: u32) -> Self {
+        Self { key, value }
+    }
+}
+
+/// A record for the table's topic: zero, the schema id in four big-endian bytes, and the datum.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Record<'a> {
+    /// The key; none for a table without primary key and for a truncation.
+    pub key: Option<&'a [u8]>,
+    /// The value; none for a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Columns whose value the server did not send, which hold the placeholder.
+    pub unavailable: usize,
+}
+
+/// Buffers that [`Plan::encode`] reuses; one per thread serves all tables.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    key: Vec<u8>,
+    old_key: Vec<u8>,
+    value: Vec<u8>,
+    old_value: Vec<u8>,
+    buffers: Buffers,
+}
+
+impl Scratch {
+    /// Empty buffers; they grow to the largest record and stay.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// A table compiled to the steps that write its records. Cheap to clone.
+///
+/// ```
+/// use debezium_model::{Change, ColumnDef, Mapping, SchemaIds, Scratch, SourceBlock, Table, TableId};
+/// use pgoutput::Column;
+/// use std::ops::ControlFlow;
+///
+/// let columns = vec![
+///     ColumnDef::new("id", 23, "int4").with_not_null().with_key_position(1),
+///     ColumnDef::new("note", 25, "text"),
+/// ];
+/// let table = Table::new("cdc", TableId::new("public", "memo"), columns, &Mapping::default())?;
+/// let row = [Column::Text(b"7"), Column::Null];
+/// let source = SourceBlock::new("shop", 0x1234, 1_700_000_000_000_000);
+/// let (ids, mut scratch) = (SchemaIds::new(Some(1), 2), Scratch::new());
+/// let mut keys = Vec::new();
+/// table.plan().encode(&Change::insert(&row), &source, ids, &mut scratch, &mut |record| {
+///     keys.push(record.key.unwrap().to_vec());
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(keys, [[0, 0, 0, 0, 1, 14]]);
+/// # Ok::<(), debezium_model::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Plan {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    table: Table,
+    key: Option<Row>,
+    row: Row,
+    metadata: Metadatas,
+}
+
+impl Table {
+    /// Compiles the table.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        let all = self.columns();
+        // The same order as when the schema was made, which checked it.
+        let key = key_columns(self.id(), all).unwrap_or_default();
+        let key = self.key_schema().map(|_| Row::new(key.into_iter(), self));
+        let row = Row::new(all.iter(), self);
+        Plan {
+            inner: Arc::new(Inner {
+                table: self.clone(),
+                key,
+                row,
+                metadata: Metadatas::new(self),
+            }),
+        }
+    }
+}
+
+/// Which of the two row images a value shows.
+#[derive(Clone, Copy)]
+enum Image<'a> {
+    Before(&'a [Column<'a>]),
+    After { after: &'a [Column<'a>], before: Option<Before<'a>>, shown: bool },
+    Neither,
+}
+
+impl Plan {
+    /// Encodes a change and hands out the records it makes, in Debezium's order: a delete is
+    /// followed by its tombstone, and a change of the key is a delete, a tombstone and a create.
+    /// Nothing comes out for operations that are skipped or dropped.
+    ///
+    /// When `emit` breaks, the remaining records of the change are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ColumnCount`], [`ErrorKind::MissingRow`] and [`ErrorKind::MissingKeyId`] for a
+    /// change that does not fit the table; the kinds about values, with table and column, when
+    /// the bytes of a column do not fit its type. Nothing has been emitted then.
+    pub fn encode(
+        &self,
+        change: &Change<'_>,
+        source: &SourceBlock<'_>,
+        ids: SchemaIds,
+        scratch: &mut Scratch,
+        emit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.check(change)?;
+        let mapping = self.inner.table.mapping();
+        let skipped = match change.op {
+            Op::Create => mapping.skip_create,
+            Op::Update => mapping.skip_update,
+            Op::Delete => mapping.skip_delete,
+            Op::Truncate => mapping.skip_truncate,
+            Op::Read | Op::Message => false,
+        };
+        if skipped {
+            return Ok(());
+        }
+        match (change.op, change.before, change.after) {
+            (Op::Create | Op::Read, _, Some(after)) => {
+                let image = Image::After { after, before: None, shown: false };
+                self.single(change.op, image, source, ids, scratch, emit)
+            }
+            (Op::Update, before, Some(after)) => {
+                if let Some(before) = before
+                    && self.key_changed(before, after, ids, scratch)?
+                {
+                    return self.moved(before, after, source, ids, scratch, emit);
+                }
+                let image = Image::After { after, before, shown: true };
+                self.single(Op::Update, image, source, ids, scratch, emit)
+            }
+            (Op::Delete, Some(before), _) => {
+                let columns = before.columns();
+                let Scratch { old_key, old_value, buffers, .. } = scratch;
+                self.key(columns, ids, buffers, old_key)?;
+                let image = Image::Before(columns);
+                let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
+                let _ = self.emit_delete(scratch, lost, emit);
+                Ok(())
+            }
+            (Op::Truncate, ..) => {
+                if mapping.flatten.is_some() {
+                    return Ok(());
+                }
+                let Scratch { value, buffers, .. } = scratch;
+                self.value(Op::Truncate, Image::Neither, source, ids, buffers, value)?;
+                let _ = emit(Record { key: None, value: Some(value), unavailable: 0 });
+                Ok(())
+            }
+            _ => Err(self.error(ErrorKind::MissingRow)),
+        }
+    }
+
+    fn single(
+        &self,
+        op: Op,
+        image: Image<'_>,
+        source: &SourceBlock<'_>,
+        ids: SchemaIds,
+        scratch: &mut Scratch,
+        emit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let Scratch { key, value, buffers, .. } = scratch;
+        if let Image::After { after, .. } = image {
+            self.key(after, ids, buffers, key)?;
+        }
+        let unavailable = self.value(op, image, source, ids, buffers, value)?;
+        let key = self.inner.key.as_ref().map(|_| key.as_slice());
+        let _ = emit(Record { key, value: Some(value), unavailable });
+        Ok(())
+    }
+
+    /// A row with a new key: the old one goes, the new one comes.
+    fn moved(
+        &self,
+        before: Before<'_>,
+        after: &[Column<'_>],
+        source: &SourceBlock<'_>,
+        ids: SchemaIds,
+        scratch: &mut Scratch,
+        emit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let Scratch { value, old_value, buffers, .. } = scratch;
+        let image = Image::Before(before.columns());
+        let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
+        let image = Image::After { after, before: Some(before), shown: false };
+        let unavailable = self.value(Op::Create, image, source, ids, buffers, value)?;
+        if self.emit_delete(scratch, lost, emit).is_break() {
+            return Ok(());
+        }
+        let Scratch { key, value, .. } = scratch;
+        let _ = emit(Record { key: Some(key), value: Some(value), unavailable });
+        Ok(())
+    }
+
+    /// The records of a delete whose key and value are in the buffers of the old row.
+    fn emit_delete(
+        &self,
+        scratch: &Scratch,
+        unavailable: usize,
+        emit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mapping = self.inner.table.mapping();
+        let key = self.inner.key.as_ref().map(|_| scratch.old_key.as_slice());
+        let value = Some(scratch.old_value.as_slice());
+        let flatten = mapping.flatten.as_ref();
+        let tombstone = Record { key, value: None, unavailable: 0 };
+        match flatten.map(|flatten| flatten.deletes) {
+            Some(DeleteHandling::Drop) => {}
+            Some(DeleteHandling::Tombstone) => emit(tombstone)?,
+            Some(DeleteHandling::Rewrite) | None => emit(Record { key, value, unavailable })?,
+        }
+        if mapping.tombstones && flatten.is_none_or(|flatten| flatten.tombstones) {
+            emit(tombstone)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Encodes both keys into their buffers and compares them; a table without key never changes
+    /// it.
+    fn key_changed(
+        &self,
+        before: Before<'_>,
+        after: &[Column<'_>],
+        ids: SchemaIds,
+        scratch: &mut Scratch,
+    ) -> Result<bool, Error> {
+        if self.inner.key.is_none() {
+            return Ok(false);
+        }
+        let Scratch { key, old_key, buffers, .. } = scratch;
+        self.key(before.columns(), ids, buffers, old_key)?;
+        self.key(after, ids, buffers, key)?;
+        Ok(key != old_key)
+    }
+
+    fn key(
+        &self,
+        columns: &[Column<'_>],
+        ids: SchemaIds,
+        buffers: &mut Buffers,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        out.clear();
+        let Some(row) = &self.inner.key else { return Ok(()) };
+        let id = ids.key.ok_or_else(|| self.error(ErrorKind::MissingKeyId))?;
+        frame(id, out);
+        row.encode(columns, None, false, buffers, out)
+            .map(|_| ())
+            .map_err(|(kind, column)| self.column_error(kind, column))
+    }
+
+    /// Writes a value; says how many columns were unavailable.
+    fn value(
+        &self,
+        op: Op,
+        image: Image<'_>,
+        source: &SourceBlock<'_>,
+        ids: SchemaIds,
+        buffers: &mut Buffers,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
+        out.clear();
+        frame(ids.value, out);
+        let streaming = op != Op::Read;
+        let mut lost = 0;
+        let mut row = |columns: &[Column<'_>], old: Option<&[Column<'_>]>, out: &mut Vec<u8>| {
+            let result = self.inner.row.encode(columns, old, streaming, buffers, out);
+            let count = result.map_err(|(kind, column)| self.column_error(kind, column))?;
+            lost += count;
+            Ok::<(), Error>(())
+        };
+        if self.inner.table.mapping().flatten.is_some() {
+            match image {
+                Image::Before(before) => row(before, None, out)?,
+                Image::After { after, before, .. } => {
+                    row(after, before.map(Before::columns), out)?;
+                }
+                Image::Neither => {}
+            }
+            self.inner.metadata.flattened(op, source, &mut buffers.text, out);
+            return Ok(lost);
+        }
+        match image {
+            Image::Before(before) => {
+                out.push(row::PRESENT);
+                row(before, None, out)?;
+                out.push(row::ABSENT);
+            }
+            Image::After { after, before, shown } => {
+                let before = before.map(Before::columns);
+                match before {
+                    Some(before) if shown => {
+                        out.push(row::PRESENT);
+                        row(before, None, out)?;
+                    }
+                    _ => out.push(row::ABSENT),
+                }
+                out.push(row::PRESENT);
+                row(after, before, out)?;
+            }
+            Image::Neither => out.extend_from_slice(&[row::ABSENT; 2]),
+        }
+        self.inner.metadata.envelope(op, source, &mut buffers.text, out);
+        Ok(lost)
+    }
+
+    fn check(&self, change: &Change<'_>) -> Result<(), Error> {
+        let expected = self.inner.table.columns().len();
+        let rows = [change.before.map(Before::columns), change.after];
+        for row in rows.into_iter().flatten() {
+            if row.len() != expected {
+                let found = row.len();
+                return Err(self.error(ErrorKind::ColumnCount { expected, found }));
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        Error::table(kind, &self.inner.table.id().to_string())
+    }
+
+    fn column_error(&self, kind: ErrorKind, column: usize) -> Error {
+        let name = self.inner.table.columns().get(column).map_or("", |column| column.def.name());
+        Error::column(kind, &self.inner.table.id().to_string(), name)
+    }
+}
+
+/// The header of Confluent's wire format.
+fn frame(id: u32, out: &mut Vec<u8>) {
+    out.push(0);
+    out.extend_from_slice(&id.to_be_bytes());
+}

@@ -1,0 +1,177 @@
+//! What surrounds a row: the rest of the envelope, or the added fields of a flattened value.
+
+use std::fmt::Write as _;
+
+use avro_wire::primitive::{write_long, write_string};
+
+use super::row::{ABSENT, PRESENT};
+use crate::flatten::{DeleteHandling, Metadata};
+use crate::op::{Op, Snapshot};
+use crate::source::SourceBlock;
+use crate::table::Table;
+
+#[derive(Debug)]
+pub(super) struct Metadatas {
+    prefix: String,
+    schema: String,
+    table: String,
+    /// Whether flattened values tell if their row was deleted.
+    deleted: bool,
+    added: Vec<Metadata>,
+}
+
+const CONNECTOR: &str = "postgresql";
+
+impl Metadatas {
+    pub(super) fn new(table: &Table) -> Self {
+        let flatten = table.mapping().flatten.as_ref();
+        Self {
+            prefix: table.topic_prefix().to_owned(),
+            schema: table.id().schema().to_owned(),
+            table: table.id().table().to_owned(),
+            deleted: flatten.is_some_and(|flatten| flatten.deletes == DeleteHandling::Rewrite),
+            added: flatten.map_or_else(Vec::new, |flatten| {
+                flatten.fields.iter().map(|field| field.metadata).collect()
+            }),
+        }
+    }
+
+    /// Everything after the rows of an envelope.
+    pub(super) fn envelope(
+        &self,
+        op: Op,
+        source: &SourceBlock<'_>,
+        text: &mut String,
+        out: &mut Vec<u8>,
+    ) {
+        write_string(source.version, out);
+        write_string(CONNECTOR, out);
+        write_string(&self.prefix, out);
+        write_long(source.ts_us.div_euclid(1000), out);
+        // The default of this field is not null, so its branches are the other way round.
+        out.push(ABSENT);
+        write_string(source.snapshot.as_str(), out);
+        write_string(source.db, out);
+        optional_text(Some(sequence(source, text)), out);
+        optional_long(Some(source.ts_us), out);
+        optional_long(Some(source.ts_us.saturating_mul(1000)), out);
+        write_string(&self.schema, out);
+        write_string(&self.table, out);
+        optional_long(source.tx_id.map(i64::from), out);
+        optional_long(lsn(source), out);
+        // No xmin, origin or position there.
+        out.extend_from_slice(&[ABSENT; 3]);
+        match &source.transaction {
+            Some(transaction) => {
+                out.push(PRESENT);
+                write_string(transaction.id, out);
+                write_long(transaction.total_order, out);
+                write_long(transaction.data_collection_order, out);
+            }
+            None => out.push(ABSENT),
+        }
+        write_string(op.code(), out);
+        for index in 1..=3 {
+            optional_long(Some(processed(source, index)), out);
+        }
+    }
+
+    /// The fields after the columns of a flattened row.
+    pub(super) fn flattened(
+        &self,
+        op: Op,
+        source: &SourceBlock<'_>,
+        text: &mut String,
+        out: &mut Vec<u8>,
+    ) {
+        if self.deleted {
+            optional_text(Some(if op == Op::Delete { "true" } else { "false" }), out);
+        }
+        for metadata in &self.added {
+            match *metadata {
+                Metadata::Envelope(0) => optional_text(Some(op.code()), out),
+                Metadata::Envelope(index) => optional_long(Some(processed(source, index)), out),
+                Metadata::Source(index) => self.source_field(index, source, text, out),
+                Metadata::Transaction(index) => {
+                    let transaction = source.transaction.as_ref();
+                    match index {
+                        0 => optional_text(transaction.map(|t| t.id), out),
+                        1 => optional_long(transaction.map(|t| t.total_order), out),
+                        _ => optional_long(transaction.map(|t| t.data_collection_order), out),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A field of the source block by its place in the schema, as an optional value.
+    fn source_field(
+        &self,
+        index: usize,
+        source: &SourceBlock<'_>,
+        text: &mut String,
+        out: &mut Vec<u8>,
+    ) {
+        match index {
+            0 => optional_text(Some(source.version), out),
+            1 => optional_text(Some(CONNECTOR), out),
+            2 => optional_text(Some(&self.prefix), out),
+            3 => optional_long(Some(source.ts_us.div_euclid(1000)), out),
+            4 => optional_text(Some(source.snapshot.as_str()), out),
+            5 => optional_text(Some(source.db), out),
+            6 => optional_text(Some(sequence(source, text)), out),
+            7 => optional_long(Some(source.ts_us), out),
+            8 => optional_long(Some(source.ts_us.saturating_mul(1000)), out),
+            9 => optional_text(Some(&self.schema), out),
+            10 => optional_text(Some(&self.table), out),
+            11 => optional_long(source.tx_id.map(i64::from), out),
+            12 => optional_long(lsn(source), out),
+            _ => out.push(ABSENT),
+        }
+    }
+}
+
+/// An incremental snapshot reads between positions, so it has none.
+fn lsn(source: &SourceBlock<'_>) -> Option<i64> {
+    (source.snapshot != Snapshot::Incremental).then_some(source.lsn.cast_signed())
+}
+
+/// The time of processing in milliseconds, microseconds or nanoseconds: 1, 2 or 3.
+fn processed(source: &SourceBlock<'_>, index: usize) -> i64 {
+    match index {
+        1 => source.processed_ns.div_euclid(1_000_000),
+        2 => source.processed_ns.div_euclid(1000),
+        _ => source.processed_ns,
+    }
+}
+
+/// JSON text of the last commit and this position.
+fn sequence<'t>(source: &SourceBlock<'_>, text: &'t mut String) -> &'t str {
+    text.clear();
+    // Writing to a string cannot fail.
+    let _ = match source.last_commit_lsn {
+        Some(commit) => write!(text, "[\"{commit}\",\"{}\"]", source.lsn),
+        None => write!(text, "[null,\"{}\"]", source.lsn),
+    };
+    text
+}
+
+fn optional_text(value: Option<&str>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => {
+            out.push(PRESENT);
+            write_string(value, out);
+        }
+        None => out.push(ABSENT),
+    }
+}
+
+fn optional_long(value: Option<i64>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => {
+            out.push(PRESENT);
+            write_long(value, out);
+        }
+        None => out.push(ABSENT),
+    }
+}

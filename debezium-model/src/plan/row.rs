@@ -1,0 +1,273 @@
+//! The columns of a row, one after the other.
+
+use avro_wire::primitive::{
+    write_boolean, write_bytes, write_double, write_float, write_int, write_long, write_string,
+};
+use pgoutput::Column;
+
+use crate::error::ErrorKind;
+use crate::kind::Kind;
+use crate::mapping::{Fidelity, HstoreMode};
+use crate::plan::placeholder::placeholder;
+use crate::schema::{ConnectSchema, DefaultValue};
+use crate::table::{MappedColumn, Table};
+use crate::value::{ArrayItem, Elements, Pairs, Raw, Scalar, ValueScratch, convert, zero};
+
+/// Index of the null branch of a union whose default is null.
+pub(super) const ABSENT: u8 = 0;
+/// Index of the other branch of that union, as a zigzag long.
+pub(super) const PRESENT: u8 = 2;
+
+/// Buffers of the conversions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Buffers {
+    value: ValueScratch,
+    element: Vec<u8>,
+    pub(super) text: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    slots: Vec<Slot>,
+}
+
+/// What to write for one column.
+#[derive(Debug)]
+struct Slot {
+    /// Place in the row.
+    column: usize,
+    kind: Kind,
+    /// Branch of the union, before the value.
+    branch: Option<u8>,
+    /// The whole of it when the column is null.
+    null: Vec<u8>,
+    /// The whole of it when the server did not send the value.
+    unavailable: Vec<u8>,
+    /// Comes out null while streaming.
+    lost: bool,
+}
+
+impl Row {
+    /// The mapped ones of some columns of a table.
+    pub(super) fn new<'c, I: Iterator<Item = &'c MappedColumn>>(columns: I, table: &Table) -> Self {
+        let position =
+            |column: &MappedColumn| table.columns().iter().position(|c| std::ptr::eq(c, column));
+        let slots = columns
+            .filter_map(|column| {
+                let (kind, field) = column.mapped.as_ref()?;
+                Some(Slot::new(position(column)?, kind, &field.schema, table))
+            })
+            .collect();
+        Self { slots }
+    }
+
+    /// Appends the row and counts the columns whose value was not sent. `old` is the whole old
+    /// row, where such a value may still be. An error comes with the place of its column.
+    pub(super) fn encode(
+        &self,
+        columns: &[Column<'_>],
+        old: Option<&[Column<'_>]>,
+        streaming: bool,
+        buffers: &mut Buffers,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, (ErrorKind, usize)> {
+        let mut unavailable = 0;
+        for slot in &self.slots {
+            let column = columns.get(slot.column).copied();
+            let raw = match column {
+                Some(Column::Unchanged) => {
+                    let Some(raw) = raw(old.and_then(|old| old.get(slot.column).copied())) else {
+                        out.extend_from_slice(&slot.unavailable);
+                        unavailable += 1;
+                        continue;
+                    };
+                    Some(raw)
+                }
+                column => raw(column),
+            };
+            let Some(raw) = raw.filter(|_| !(streaming && slot.lost)) else {
+                out.extend_from_slice(&slot.null);
+                continue;
+            };
+            let start = out.len();
+            out.extend(slot.branch);
+            match write_value(&slot.kind, raw, buffers, out) {
+                Ok(Written::Value) => {}
+                Ok(Written::Null) => {
+                    out.truncate(start);
+                    out.extend_from_slice(&slot.null);
+                }
+                Err(kind) => return Err((kind, slot.column)),
+            }
+        }
+        Ok(unavailable)
+    }
+}
+
+fn raw(column: Option<Column<'_>>) -> Option<Raw<'_>> {
+    match column? {
+        Column::Text(bytes) => Some(Raw::Text(bytes)),
+        Column::Binary(bytes) => Some(Raw::Binary(bytes)),
+        Column::Null | Column::Unchanged => None,
+    }
+}
+
+impl Slot {
+    fn new(column: usize, kind: &Kind, schema: &ConnectSchema, table: &Table) -> Self {
+        let mapping = table.mapping();
+        let default = schema.default_value();
+        // The branch of the default is the first one of the union.
+        let (value_branch, null_branch) = match (schema.is_optional(), default) {
+            (false, _) => (None, None),
+            (true, None) => (Some(PRESENT), Some(ABSENT)),
+            (true, Some(_)) => (Some(ABSENT), Some(PRESENT)),
+        };
+        let mut null = Vec::new();
+        match (default, null_branch) {
+            (None, Some(branch)) => null.push(branch),
+            (Some(_), Some(branch)) if mapping.fidelity == Fidelity::Corrected => null.push(branch),
+            (Some(default), _) => {
+                null.extend(value_branch);
+                write_default(default, &mut null);
+            }
+            (None, None) => write_zero(kind, &mut null),
+        }
+        let mut unavailable = Vec::from_iter(value_branch);
+        if !placeholder(kind, &mapping.placeholder, &mut unavailable) {
+            unavailable.clone_from(&null);
+        }
+        let lost = *kind == Kind::Name && mapping.fidelity == Fidelity::Debezium;
+        Self { column, kind: kind.clone(), branch: value_branch, null, unavailable, lost }
+    }
+}
+
+/// Whether something was written, or the value turned out to have no representation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Value,
+    Null,
+}
+
+fn write_value(
+    kind: &Kind,
+    raw: Raw<'_>,
+    buffers: &mut Buffers,
+    out: &mut Vec<u8>,
+) -> Result<Written, ErrorKind> {
+    match kind {
+        Kind::Array(element) => array(element, raw, buffers, out),
+        Kind::Hstore(HstoreMode::Map) => map(raw, buffers, out),
+        _ => Ok(match convert(kind, raw, &mut buffers.value)? {
+            Scalar::Null => Written::Null,
+            scalar => {
+                write_scalar(&scalar, out);
+                Written::Value
+            }
+        }),
+    }
+}
+
+/// One block with its count, then the block of none that ends an array.
+fn array(
+    element: &Kind,
+    raw: Raw<'_>,
+    buffers: &mut Buffers,
+    out: &mut Vec<u8>,
+) -> Result<Written, ErrorKind> {
+    let mut elements = Elements::new(raw)?;
+    let count = elements.count(&mut buffers.element)?;
+    if count > 0 {
+        write_count(count, out)?;
+    }
+    let optional = element.array_allows_null();
+    while let Some(item) = elements.next(&mut buffers.element)? {
+        let scalar = match item {
+            ArrayItem::Value(raw) => convert(element, raw, &mut buffers.value)?,
+            ArrayItem::Null | ArrayItem::Nested => Scalar::Null,
+        };
+        match (scalar, optional) {
+            (Scalar::Null, true) => out.push(ABSENT),
+            (Scalar::Null, false) => return Ok(Written::Null),
+            (scalar, _) => {
+                if optional {
+                    out.push(PRESENT);
+                }
+                write_scalar(&scalar, out);
+            }
+        }
+    }
+    write_long(0, out);
+    Ok(Written::Value)
+}
+
+fn map(raw: Raw<'_>, buffers: &mut Buffers, out: &mut Vec<u8>) -> Result<Written, ErrorKind> {
+    let mut pairs = Pairs::new(raw)?;
+    let count = pairs.count(&mut buffers.element)?;
+    if count > 0 {
+        write_count(count, out)?;
+    }
+    while let Some(key) = pairs.next_key(&mut buffers.element)? {
+        write_string(key, out);
+        match pairs.value(&mut buffers.element)? {
+            Some(value) => {
+                out.push(PRESENT);
+                write_string(value, out);
+            }
+            None => out.push(ABSENT),
+        }
+    }
+    write_long(0, out);
+    Ok(Written::Value)
+}
+
+fn write_count(count: usize, out: &mut Vec<u8>) -> Result<(), ErrorKind> {
+    write_long(i64::try_from(count).map_err(|_| ErrorKind::OutOfRange)?, out);
+    Ok(())
+}
+
+pub(super) fn write_scalar(scalar: &Scalar<'_>, out: &mut Vec<u8>) {
+    match *scalar {
+        Scalar::Null => {}
+        Scalar::Bool(value) => write_boolean(value, out),
+        Scalar::Int(value) => write_int(value, out),
+        Scalar::Long(value) => write_long(value, out),
+        Scalar::Float(value) => write_float(value, out),
+        Scalar::Double(value) => write_double(value, out),
+        Scalar::Text(value) => write_string(value, out),
+        Scalar::Bytes(value) => write_bytes(value, out),
+        Scalar::VariableDecimal { scale, unscaled } => {
+            write_int(scale, out);
+            write_bytes(unscaled, out);
+        }
+        Scalar::Point { x, y } => {
+            write_double(x, out);
+            write_double(y, out);
+            // Well-known binary: little-endian, a point, its coordinates.
+            out.push(PRESENT);
+            write_long(21, out);
+            out.extend_from_slice(&[1, 1, 0, 0, 0]);
+            out.extend_from_slice(&x.to_le_bytes());
+            out.extend_from_slice(&y.to_le_bytes());
+            out.push(ABSENT);
+        }
+    }
+}
+
+fn write_zero(kind: &Kind, out: &mut Vec<u8>) {
+    match kind {
+        Kind::Array(_) | Kind::Hstore(HstoreMode::Map) => write_long(0, out),
+        _ => write_scalar(&zero(kind), out),
+    }
+}
+
+fn write_default(default: &DefaultValue, out: &mut Vec<u8>) {
+    match default {
+        DefaultValue::Boolean(value) => write_boolean(*value, out),
+        // Zigzag of an int and of a long are the same bytes.
+        DefaultValue::Integer(value) => write_long(*value, out),
+        DefaultValue::Float(value) => write_float(*value, out),
+        DefaultValue::Double(value) => write_double(*value, out),
+        DefaultValue::Text(value) => write_string(value, out),
+        DefaultValue::Bytes(value) => write_bytes(value, out),
+    }
+}

@@ -1,0 +1,386 @@
+//! A connector's configuration, by Debezium's own keys.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, ErrorKind};
+use crate::flatten::{AddedField, DeleteHandling, Flatten};
+use crate::mapping::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Mapping, TimeMode};
+use crate::names::NameAdjustment;
+
+/// What [`Mapping::from_properties`] found.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Properties {
+    /// The mapping.
+    pub mapping: Mapping,
+    /// `topic.prefix`, or `database.server.name` as it was called before Debezium 2.
+    pub topic_prefix: Option<String>,
+    /// Keys that say nothing about the mapping, in the order given; somebody else's, or typos.
+    pub unknown: Vec<String>,
+}
+
+/// Type names of the transformation that flattens values, today's and the first one.
+const FLATTEN_TYPES: [&str; 2] =
+    ["io.debezium.transforms.ExtractNewRecordState", "io.debezium.transforms.UnwrapFromEnvelope"];
+
+impl Mapping {
+    /// Reads the options of a Debezium connector that concern the shape of its records. Today's
+    /// keys and their older names are understood, and `transforms.*` as far as they configure
+    /// `ExtractNewRecordState`.
+    ///
+    /// ```
+    /// use debezium_model::Mapping;
+    ///
+    /// let found = Mapping::from_properties([
+    ///     ("topic.prefix", "cdc"),
+    ///     ("decimal.handling.mode", "string"),
+    ///     ("tasks.max", "1"),
+    /// ])?;
+    /// assert_eq!(found.topic_prefix.as_deref(), Some("cdc"));
+    /// assert_eq!(found.unknown, ["tasks.max"]);
+    /// # Ok::<(), debezium_model::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] when the value of a known key is not understood,
+    /// [`ErrorKind::UnsupportedOption`] when it asks for something this version cannot do; both
+    /// name the key.
+    pub fn from_properties<'a>(
+        properties: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Properties, Error> {
+        let properties: Vec<(&str, &str)> =
+            properties.into_iter().map(|(key, value)| (key, value.trim())).collect();
+        let mut found =
+            Properties { mapping: Self::default(), topic_prefix: None, unknown: Vec::new() };
+        for &(key, value) in &properties {
+            if key == "transforms" || key.starts_with("transforms.") {
+                continue;
+            }
+            if !option(&mut found, key, value)? {
+                found.unknown.push(key.to_owned());
+            }
+        }
+        transforms(&mut found, &properties)?;
+        Ok(found)
+    }
+}
+
+/// Takes one option; says whether it is ours.
+fn option(found: &mut Properties, key: &str, value: &str) -> Result<bool, Error> {
+    let mapping = &mut found.mapping;
+    match key {
+        "topic.prefix" | "database.server.name" => found.topic_prefix = Some(value.to_owned()),
+        "topic.delimiter" => value.clone_into(&mut mapping.topic_delimiter),
+        "time.precision.mode" => {
+            mapping.time = word(
+                key,
+                value,
+                &[
+                    ("adaptive", TimeMode::Adaptive),
+                    ("adaptive_time_microseconds", TimeMode::AdaptiveTimeMicroseconds),
+                    ("connect", TimeMode::Connect),
+                    ("microseconds", TimeMode::Microseconds),
+                    ("nanoseconds", TimeMode::Nanoseconds),
+                    ("isostring", TimeMode::IsoString),
+                ],
+            )?;
+        }
+        "decimal.handling.mode" => {
+            mapping.decimal = word(
+                key,
+                value,
+                &[
+                    ("precise", DecimalMode::Precise),
+                    ("double", DecimalMode::Double),
+                    ("string", DecimalMode::String),
+                ],
+            )?;
+        }
+        "binary.handling.mode" => {
+            mapping.binary = word(
+                key,
+                value,
+                &[
+                    ("bytes", BinaryMode::Bytes),
+                    ("base64", BinaryMode::Base64),
+                    ("base64-url-safe", BinaryMode::Base64UrlSafe),
+                    ("hex", BinaryMode::Hex),
+                ],
+            )?;
+        }
+        "interval.handling.mode" => {
+            let words = [("numeric", IntervalMode::Numeric), ("string", IntervalMode::String)];
+            mapping.interval = word(key, value, &words)?;
+        }
+        "hstore.handling.mode" => {
+            let words = [("json", HstoreMode::Json), ("map", HstoreMode::Map)];
+            mapping.hstore = word(key, value, &words)?;
+        }
+        "money.fraction.digits" => {
+            mapping.money_fraction_digits = match value.parse() {
+                Ok(digits) if digits <= MAX_FRACTION_DIGITS => digits,
+                _ => return Err(Error::option(ErrorKind::InvalidOption, key)),
+            };
+        }
+        "unavailable.value.placeholder" | "toasted.value.placeholder" => {
+            value.clone_into(&mut mapping.placeholder);
+        }
+        "tombstones.on.delete" => mapping.tombstones = boolean(key, value)?,
+        "skipped.operations" => skipped(mapping, key, value)?,
+        "schema.name.adjustment.mode" => mapping.schema_names = adjustment(key, value)?,
+        "field.name.adjustment.mode" => mapping.field_names = adjustment(key, value)?,
+        "sanitize.field.names" => {
+            mapping.field_names =
+                if boolean(key, value)? { NameAdjustment::Avro } else { NameAdjustment::None };
+        }
+        "include.unknown.datatypes" | "skip.messages.without.change" => refuse_if_set(key, value)?,
+        "column.include.list"
+        | "column.whitelist"
+        | "column.exclude.list"
+        | "column.blacklist"
+        | "column.propagate.source.type"
+        | "datatype.propagate.source.type"
+        | "message.key.columns"
+        | "converters" => refuse_unless_empty(key, value)?,
+        _ if key.starts_with("column.mask.") || key.starts_with("column.truncate.") => {
+            refuse_unless_empty(key, value)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// More digits than any currency has; keeps a typo from making megabyte values.
+const MAX_FRACTION_DIGITS: u16 = 100;
+
+fn skipped(mapping: &mut Mapping, key: &str, value: &str) -> Result<(), Error> {
+    mapping.skip_create = false;
+    mapping.skip_update = false;
+    mapping.skip_delete = false;
+    mapping.skip_truncate = false;
+    for operation in value.split(',').map(str::trim).filter(|operation| !operation.is_empty()) {
+        match operation {
+            "c" => mapping.skip_create = true,
+            "u" => mapping.skip_update = true,
+            "d" => mapping.skip_delete = true,
+            "t" => mapping.skip_truncate = true,
+            "none" => {}
+            _ => return Err(Error::option(ErrorKind::InvalidOption, key)),
+        }
+    }
+    Ok(())
+}
+
+/// The settings of one transformation, with the full key for errors.
+type Settings<'a> = BTreeMap<&'a str, (&'a str, &'a str)>;
+
+fn transforms(found: &mut Properties, properties: &[(&str, &str)]) -> Result<(), Error> {
+    let names = properties.iter().find(|(key, _)| *key == "transforms").map_or("", |(_, v)| v);
+    let names: Vec<&str> =
+        names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    for &(key, _) in properties {
+        let Some(rest) = key.strip_prefix("transforms.") else { continue };
+        let owned = names
+            .iter()
+            .any(|name| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
+        if !owned {
+            found.unknown.push(key.to_owned());
+        }
+    }
+    for name in names {
+        let prefix = format!("transforms.{name}.");
+        let settings: Settings<'_> = properties
+            .iter()
+            .filter_map(|&(key, value)| Some((key.strip_prefix(&prefix)?, (key, value))))
+            .collect();
+        let type_key = format!("{prefix}type");
+        let Some((_, class)) = settings.get("type") else {
+            return Err(Error::option(ErrorKind::InvalidOption, &type_key));
+        };
+        if !FLATTEN_TYPES.contains(class) || found.mapping.flatten.is_some() {
+            return Err(Error::option(ErrorKind::UnsupportedOption, &type_key));
+        }
+        let (flatten, unknown) = flatten(&settings)?;
+        found.mapping.flatten = Some(flatten);
+        found.unknown.extend(unknown);
+    }
+    Ok(())
+}
+
+fn flatten(settings: &Settings<'_>) -> Result<(Flatten, Vec<String>), Error> {
+    let mut flatten = Flatten::default();
+    let mut unknown = Vec::new();
+    let prefix = settings.get("add.fields.prefix").map_or("__", |(_, value)| value);
+    // Before Debezium 2.5 two options said what the one does now, with other defaults.
+    let mut old_deletes = None;
+    let mut old_drop = None;
+    let mut deletes = None;
+    for (&setting, &(key, value)) in settings {
+        match setting {
+            "type" | "add.fields.prefix" | "add.headers.prefix" => {}
+            "delete.tombstone.handling.mode" => {
+                deletes = Some(word(
+                    key,
+                    value,
+                    &[
+                        ("drop", (DeleteHandling::Drop, false)),
+                        ("tombstone", (DeleteHandling::Tombstone, false)),
+                        ("rewrite", (DeleteHandling::Rewrite, false)),
+                        ("rewrite-with-tombstone", (DeleteHandling::Rewrite, true)),
+                        ("delete-to-tombstone", (DeleteHandling::Tombstone, false)),
+                    ],
+                )?);
+            }
+            "delete.handling.mode" => {
+                old_deletes = Some(word(
+                    key,
+                    value,
+                    &[
+                        ("drop", DeleteHandling::Drop),
+                        ("none", DeleteHandling::Tombstone),
+                        ("rewrite", DeleteHandling::Rewrite),
+                    ],
+                )?);
+            }
+            "drop.tombstones" => old_drop = Some(boolean(key, value)?),
+            "add.fields" | "add.source.fields" => {
+                for entry in value.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+                    let field = AddedField::parse(entry, prefix)
+                        .ok_or_else(|| Error::option(ErrorKind::InvalidOption, key))?;
+                    flatten.fields.push(field);
+                }
+            }
+            "replace.null.with.default" => {
+                if !boolean(key, value)? {
+                    return Err(Error::option(ErrorKind::UnsupportedOption, key));
+                }
+            }
+            "operation.header" | "negate" => refuse_if_set(key, value)?,
+            "add.headers"
+            | "route.by.field"
+            | "predicate"
+            | "drop.fields.header.name"
+            | "drop.fields.from.key"
+            | "drop.fields.keep.schema.compatible" => {
+                refuse_unless_empty(key, value)?;
+            }
+            _ => unknown.push(key.to_owned()),
+        }
+    }
+    (flatten.deletes, flatten.tombstones) = match (deletes, old_deletes, old_drop) {
+        (Some(new), _, _) => new,
+        (None, None, None) => (DeleteHandling::Tombstone, false),
+        (None, deletes, drop) => (deletes.unwrap_or(DeleteHandling::Drop), !drop.unwrap_or(true)),
+    };
+    Ok((flatten, unknown))
+}
+
+fn word<T: Copy>(key: &str, value: &str, words: &[(&str, T)]) -> Result<T, Error> {
+    words
+        .iter()
+        .find(|(word, _)| word.eq_ignore_ascii_case(value))
+        .map(|(_, meaning)| *meaning)
+        .ok_or_else(|| Error::option(ErrorKind::InvalidOption, key))
+}
+
+fn boolean(key: &str, value: &str) -> Result<bool, Error> {
+    word(key, value, &[("true", true), ("false", false)])
+}
+
+fn adjustment(key: &str, value: &str) -> Result<NameAdjustment, Error> {
+    word(
+        key,
+        value,
+        &[
+            ("none", NameAdjustment::None),
+            ("avro", NameAdjustment::Avro),
+            ("avro_unicode", NameAdjustment::AvroUnicode),
+        ],
+    )
+}
+
+fn refuse_if_set(key: &str, value: &str) -> Result<(), Error> {
+    if boolean(key, value)? {
+        Err(Error::option(ErrorKind::UnsupportedOption, key))
+    } else {
+        Ok(())
+    }
+}
+
+fn refuse_unless_empty(key: &str, value: &str) -> Result<(), Error> {
+    if value.is_empty() { Ok(()) } else { Err(Error::option(ErrorKind::UnsupportedOption, key)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DeleteHandling, ErrorKind, Mapping};
+
+    fn flatten(properties: &[(&str, &str)]) -> (DeleteHandling, bool, Vec<String>) {
+        let mut all = vec![("transforms", "u"), ("transforms.u.type", super::FLATTEN_TYPES[0])];
+        all.extend_from_slice(properties);
+        let flatten = Mapping::from_properties(all).unwrap().mapping.flatten.unwrap();
+        let names = flatten.fields.into_iter().map(|field| field.name).collect();
+        (flatten.deletes, flatten.tombstones, names)
+    }
+
+    #[test]
+    fn delete_handling_old_and_new() {
+        use DeleteHandling::{Drop, Rewrite, Tombstone};
+        let mode = "transforms.u.delete.tombstone.handling.mode";
+        let old = "transforms.u.delete.handling.mode";
+        let keep = ("transforms.u.drop.tombstones", "false");
+        for (properties, expected) in [
+            (vec![], (Tombstone, false)),
+            (vec![(mode, "drop")], (Drop, false)),
+            (vec![(mode, "rewrite")], (Rewrite, false)),
+            (vec![(mode, "rewrite-with-tombstone")], (Rewrite, true)),
+            (vec![(mode, "delete-to-tombstone")], (Tombstone, false)),
+            (vec![(old, "none")], (Tombstone, false)),
+            (vec![(old, "rewrite"), keep], (Rewrite, true)),
+            (vec![keep], (Drop, true)),
+        ] {
+            let (deletes, tombstones, _) = flatten(&properties);
+            assert_eq!((deletes, tombstones), expected, "{properties:?}");
+        }
+    }
+
+    #[test]
+    fn added_field_names() {
+        let fields = ("transforms.u.add.fields", "op, table,source.ts_ms,lsn,ts_ms:event_ts");
+        let (_, _, names) = flatten(&[fields]);
+        assert_eq!(names, ["__op", "__table", "__source_ts_ms", "__lsn", "__event_ts"]);
+        let (_, _, names) = flatten(&[("transforms.u.add.fields.prefix", "_x_"), fields]);
+        assert_eq!(names[0], "_x_op");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (key, value, kind) in [
+            ("time.precision.mode", "hours", ErrorKind::InvalidOption),
+            ("tombstones.on.delete", "yes", ErrorKind::InvalidOption),
+            ("money.fraction.digits", "-1", ErrorKind::InvalidOption),
+            ("skipped.operations", "x", ErrorKind::InvalidOption),
+            ("column.mask.with.8.chars", "public.t.c", ErrorKind::UnsupportedOption),
+            ("include.unknown.datatypes", "true", ErrorKind::UnsupportedOption),
+        ] {
+            let error = Mapping::from_properties([(key, value)]).unwrap_err();
+            assert_eq!((error.kind(), error.option_key()), (kind, Some(key)));
+        }
+        let error = Mapping::from_properties([("transforms", "r"), ("transforms.r.type", "x.Y")])
+            .unwrap_err();
+        assert_eq!(error.option_key(), Some("transforms.r.type"));
+    }
+
+    #[test]
+    fn foreign_keys_are_handed_back() {
+        let found = Mapping::from_properties([
+            ("database.server.name", "old"),
+            ("slot.name", "s"),
+            ("transforms.stray.type", "x"),
+        ])
+        .unwrap();
+        assert_eq!(found.topic_prefix.as_deref(), Some("old"));
+        assert_eq!(found.unknown, ["slot.name", "transforms.stray.type"]);
+    }
+}

@@ -1,0 +1,287 @@
+//! From the bytes of a column to its mapped value, without allocating: the value borrows from the
+//! column or from reused buffers.
+
+mod array;
+mod bits;
+mod decimal;
+mod hstore;
+mod net;
+mod temporal;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+use crate::error::ErrorKind;
+use crate::kind::{Days, Decimal, Kind, TextType, TimeUnit};
+use crate::mapping::{BinaryMode, HstoreMode, IntervalMode};
+
+pub(crate) use array::{ArrayItem, Elements};
+pub(crate) use hstore::Pairs;
+
+/// The bytes of a column that is neither null nor unchanged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Raw<'a> {
+    Text(&'a [u8]),
+    #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "only rows are binary"))]
+    Binary(&'a [u8]),
+}
+
+/// One mapped value; also the elements of arrays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    /// The value has no representation, and Debezium writes null.
+    Null,
+    Bool(bool),
+    Int(i32),
+    Long(i64),
+    Float(f32),
+    Double(f64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    VariableDecimal {
+        scale: i32,
+        unscaled: &'a [u8],
+    },
+    Point {
+        x: f64,
+        y: f64,
+    },
+}
+
+/// Reused buffers of a conversion.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ValueScratch {
+    text: String,
+    digits: Vec<u8>,
+    limbs: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+/// Converts everything but arrays and `hstore` maps, which have no single value.
+pub(crate) fn convert<'a>(
+    kind: &Kind,
+    raw: Raw<'a>,
+    scratch: &'a mut ValueScratch,
+) -> Result<Scalar<'a>, ErrorKind> {
+    Ok(match kind {
+        Kind::Bool => Scalar::Bool(match raw {
+            Raw::Text(b"t" | b"true") | Raw::Binary([1]) => true,
+            Raw::Text(b"f" | b"false") | Raw::Binary([0]) => false,
+            _ => return Err(malformed(raw)),
+        }),
+        Kind::Int16 => Scalar::Int(match raw {
+            Raw::Text(text) => integer::<i16>(text)?.into(),
+            Raw::Binary(bytes) => i16::from_be_bytes(fixed(bytes)?).into(),
+        }),
+        Kind::Int32 => Scalar::Int(match raw {
+            Raw::Text(text) => integer(text)?,
+            Raw::Binary(bytes) => i32::from_be_bytes(fixed(bytes)?),
+        }),
+        Kind::Int64 => Scalar::Long(match raw {
+            Raw::Text(text) => integer(text)?,
+            Raw::Binary(bytes) => i64::from_be_bytes(fixed(bytes)?),
+        }),
+        Kind::Oid => Scalar::Long(match raw {
+            Raw::Text(text) => integer::<u32>(text)?.into(),
+            Raw::Binary(bytes) => u32::from_be_bytes(fixed(bytes)?).into(),
+        }),
+        Kind::Float32 => Scalar::Float(match raw {
+            Raw::Text(text) => ascii(text)?.parse().map_err(|_| ErrorKind::MalformedText)?,
+            Raw::Binary(bytes) => f32::from_be_bytes(fixed(bytes)?),
+        }),
+        Kind::Float64 => Scalar::Double(match raw {
+            Raw::Text(text) => ascii(text)?.parse().map_err(|_| ErrorKind::MalformedText)?,
+            Raw::Binary(bytes) => f64::from_be_bytes(fixed(bytes)?),
+        }),
+        Kind::Numeric(mode) => decimal::numeric(*mode, raw, scratch)?,
+        Kind::Money(mode) => decimal::money(*mode, raw, scratch)?,
+        Kind::Date(days) => temporal::date(*days, raw, &mut scratch.text)?,
+        Kind::Time(unit) => temporal::time(*unit, raw, &mut scratch.text)?,
+        Kind::TimeTz => temporal::time_tz(raw, &mut scratch.text)?,
+        Kind::Timestamp(unit) => temporal::timestamp(*unit, raw, &mut scratch.text)?,
+        Kind::TimestampTz(digits) => temporal::timestamp_tz(*digits, raw, &mut scratch.text)?,
+        Kind::Interval(mode) => temporal::interval(*mode, raw, &mut scratch.text)?,
+        Kind::Text(_) | Kind::Name | Kind::Enum(_) => {
+            let (Raw::Text(bytes) | Raw::Binary(bytes)) = raw;
+            Scalar::Text(utf8(bytes)?)
+        }
+        Kind::Char => Scalar::Text(char_type(raw, &mut scratch.text)?),
+        Kind::Versioned(_) => match raw {
+            Raw::Text(bytes) => Scalar::Text(utf8(bytes)?),
+            Raw::Binary([1, bytes @ ..]) => Scalar::Text(utf8(bytes)?),
+            Raw::Binary(_) => return Err(ErrorKind::MalformedBinary),
+        },
+        Kind::Opaque(_) => match raw {
+            Raw::Text(bytes) => Scalar::Text(utf8(bytes)?),
+            Raw::Binary(_) => return Err(ErrorKind::UnsupportedBinary),
+        },
+        Kind::Uuid => Scalar::Text(net::uuid(raw, &mut scratch.text)?),
+        Kind::Inet => Scalar::Text(net::address(raw, false, &mut scratch.text)?),
+        Kind::Cidr => Scalar::Text(net::address(raw, true, &mut scratch.text)?),
+        Kind::MacAddr => Scalar::Text(net::mac(raw, &mut scratch.text)?),
+        Kind::Bytea(mode) => bytea(*mode, raw, scratch)?,
+        Kind::BitBool => Scalar::Bool(bits::boolean(raw)?),
+        Kind::Bits(_) => Scalar::Bytes(bits::little_endian(raw, &mut scratch.bytes)?),
+        Kind::Point => point(raw)?,
+        Kind::Hstore(HstoreMode::Json) => {
+            Scalar::Text(hstore::json(raw, &mut scratch.bytes, &mut scratch.text)?)
+        }
+        Kind::Hstore(HstoreMode::Map) | Kind::Array(_) => return Err(ErrorKind::OutOfRange),
+    })
+}
+
+/// What a value of the kind is made of when there is none but null is not allowed: the zero of
+/// its type, as Connect's struct gives it.
+pub(crate) fn zero(kind: &Kind) -> Scalar<'static> {
+    match kind {
+        Kind::Bool | Kind::BitBool => Scalar::Bool(false),
+        Kind::Int16 | Kind::Int32 => Scalar::Int(0),
+        Kind::Int64 | Kind::Oid => Scalar::Long(0),
+        Kind::Float32 => Scalar::Float(0.0),
+        Kind::Float64 => Scalar::Double(0.0),
+        Kind::Numeric(mode) | Kind::Money(mode) => match mode {
+            Decimal::Fixed(..) => Scalar::Bytes(&[0]),
+            Decimal::Variable => Scalar::VariableDecimal { scale: 0, unscaled: &[0] },
+            Decimal::Double => Scalar::Double(0.0),
+            Decimal::Text(_) => Scalar::Text("0"),
+        },
+        Kind::Date(Days::Debezium | Days::Connect) => Scalar::Int(0),
+        Kind::Date(Days::Iso) => Scalar::Text("1970-01-01Z"),
+        Kind::Time(TimeUnit::Millis | TimeUnit::Connect) => Scalar::Int(0),
+        Kind::Time(TimeUnit::Micros | TimeUnit::Nanos) => Scalar::Long(0),
+        Kind::Time(TimeUnit::Iso) | Kind::TimeTz => Scalar::Text("00:00:00Z"),
+        Kind::Timestamp(TimeUnit::Iso) => Scalar::Text("1970-01-01T00:00:00Z"),
+        Kind::Timestamp(_) => Scalar::Long(0),
+        Kind::TimestampTz(_) => Scalar::Text("1970-01-01T00:00:00Z"),
+        Kind::Interval(IntervalMode::Numeric) => Scalar::Long(0),
+        Kind::Interval(IntervalMode::String) => Scalar::Text("P0Y0M0DT0H0M0S"),
+        Kind::Bytea(BinaryMode::Bytes) | Kind::Bits(_) => Scalar::Bytes(&[]),
+        Kind::Point => Scalar::Point { x: 0.0, y: 0.0 },
+        Kind::Hstore(_) | Kind::Text(TextType::Json) | Kind::Versioned(TextType::Json) => {
+            Scalar::Text("{}")
+        }
+        _ => Scalar::Text(""),
+    }
+}
+
+fn malformed(raw: Raw<'_>) -> ErrorKind {
+    match raw {
+        Raw::Text(_) => ErrorKind::MalformedText,
+        Raw::Binary(_) => ErrorKind::MalformedBinary,
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, ErrorKind> {
+    std::str::from_utf8(bytes).map_err(|_| ErrorKind::InvalidUtf8)
+}
+
+/// Text of a type that prints only ASCII.
+fn ascii(bytes: &[u8]) -> Result<&str, ErrorKind> {
+    std::str::from_utf8(bytes).map_err(|_| ErrorKind::MalformedText)
+}
+
+fn integer<T: std::str::FromStr>(text: &[u8]) -> Result<T, ErrorKind> {
+    ascii(text)?.parse().map_err(|_| ErrorKind::MalformedText)
+}
+
+/// The bytes of a type whose binary form has one length.
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ErrorKind> {
+    bytes.try_into().map_err(|_| ErrorKind::MalformedBinary)
+}
+
+/// `"char"` is any one byte; zero prints as nothing and bytes above ASCII in octal
+/// (`charout` in the server sources).
+fn char_type<'a>(raw: Raw<'a>, text: &'a mut String) -> Result<&'a str, ErrorKind> {
+    match raw {
+        Raw::Text(bytes) => utf8(bytes),
+        Raw::Binary([0]) => Ok(""),
+        Raw::Binary(&[byte]) if byte >= 0x80 => {
+            text.clear();
+            text.push('\\');
+            for shift in [6, 3, 0] {
+                text.push(char::from(b'0' + ((byte >> shift) & 7)));
+            }
+            Ok(text)
+        }
+        Raw::Binary(bytes @ [_]) => utf8(bytes),
+        Raw::Binary(_) => Err(ErrorKind::MalformedBinary),
+    }
+}
+
+fn bytea<'a>(
+    mode: BinaryMode,
+    raw: Raw<'a>,
+    scratch: &'a mut ValueScratch,
+) -> Result<Scalar<'a>, ErrorKind> {
+    let ValueScratch { bytes, text, .. } = scratch;
+    let bytes: &'a [u8] = match raw {
+        Raw::Binary(value) => value,
+        Raw::Text(value) => {
+            bytea_text(value, bytes)?;
+            bytes
+        }
+    };
+    text.clear();
+    match mode {
+        BinaryMode::Bytes => return Ok(Scalar::Bytes(bytes)),
+        BinaryMode::Base64 => STANDARD.encode_string(bytes, text),
+        BinaryMode::Base64UrlSafe => URL_SAFE.encode_string(bytes, text),
+        BinaryMode::Hex => net::push_hex(bytes, text),
+    }
+    Ok(Scalar::Text(text))
+}
+
+/// Both settings of `bytea_output`: `\x` and hexadecimal, or bytes with octal escapes.
+fn bytea_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorKind> {
+    out.clear();
+    if let Some(hex) = text.strip_prefix(b"\\x") {
+        let (pairs, rest) = hex.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(ErrorKind::MalformedText);
+        }
+        for [high, low] in pairs {
+            let (Some(high), Some(low)) = (net::nibble(*high), net::nibble(*low)) else {
+                return Err(ErrorKind::MalformedText);
+            };
+            out.push(high << 4 | low);
+        }
+        return Ok(());
+    }
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = match (byte, tail) {
+            (b'\\', [b'\\', tail @ ..]) => {
+                out.push(b'\\');
+                tail
+            }
+            (b'\\', [high @ b'0'..=b'3', middle @ b'0'..=b'7', low @ b'0'..=b'7', tail @ ..]) => {
+                out.push((high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0'));
+                tail
+            }
+            (b'\\', _) => return Err(ErrorKind::MalformedText),
+            (byte, tail) => {
+                out.push(byte);
+                tail
+            }
+        };
+    }
+    Ok(())
+}
+
+/// Text `(x,y)`, binary two floats.
+fn point(raw: Raw<'_>) -> Result<Scalar<'static>, ErrorKind> {
+    let (x, y) = match raw {
+        Raw::Text(text) => {
+            let inner = ascii(text)?.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+            let (x, y) =
+                inner.and_then(|text| text.split_once(',')).ok_or(ErrorKind::MalformedText)?;
+            let number = |text: &str| text.parse::<f64>().map_err(|_| ErrorKind::MalformedText);
+            (number(x)?, number(y)?)
+        }
+        Raw::Binary(bytes) => {
+            let (x, y) = bytes.split_first_chunk::<8>().ok_or(ErrorKind::MalformedBinary)?;
+            (f64::from_be_bytes(*x), f64::from_be_bytes(fixed(y)?))
+        }
+    };
+    Ok(Scalar::Point { x, y })
+}

@@ -1,0 +1,216 @@
+//! Arrays: text in braces, or dimensions and length-prefixed elements.
+
+use super::{Raw, utf8};
+use crate::error::ErrorKind;
+
+/// An element of the outermost dimension.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ArrayItem<'a> {
+    Null,
+    Value(Raw<'a>),
+    /// An inner array; Debezium maps one dimension only.
+    Nested,
+}
+
+/// The elements of an array, read one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Elements<'a> {
+    /// What follows the opening brace or the last element; `true` before the first element.
+    Text(&'a [u8], bool),
+    /// The rest, how many elements are left, and whether they are inner arrays.
+    Binary(&'a [u8], usize, bool),
+}
+
+impl<'a> Elements<'a> {
+    pub(crate) fn new(raw: Raw<'a>) -> Result<Self, ErrorKind> {
+        match raw {
+            Raw::Text(text) => {
+                // Arrays that do not start at 1 tell their bounds: [0:1]={a,b}.
+                let text = match text.first() {
+                    Some(b'[') => {
+                        let end = text.iter().position(|byte| *byte == b'=');
+                        let end = end.ok_or(ErrorKind::MalformedText)?;
+                        text.get(end + 1..).unwrap_or_default()
+                    }
+                    _ => text,
+                };
+                let inner = text.strip_prefix(b"{").ok_or(ErrorKind::MalformedText)?;
+                Ok(Self::Text(inner, true))
+            }
+            Raw::Binary(bytes) => {
+                // Dimensions, a flag for nulls, the element type; each dimension has a length
+                // and a lower bound (`array_send`).
+                let (header, mut rest) =
+                    bytes.split_first_chunk::<12>().ok_or(ErrorKind::MalformedBinary)?;
+                let [d0, d1, d2, d3, ..] = *header;
+                let dimensions = i32::from_be_bytes([d0, d1, d2, d3]);
+                if !(0..=6).contains(&dimensions) {
+                    return Err(ErrorKind::MalformedBinary);
+                }
+                let mut count = 0;
+                for dimension in 0..dimensions {
+                    let (bounds, tail) =
+                        rest.split_first_chunk::<8>().ok_or(ErrorKind::MalformedBinary)?;
+                    let [l0, l1, l2, l3, ..] = *bounds;
+                    let length = usize::try_from(i32::from_be_bytes([l0, l1, l2, l3]))
+                        .map_err(|_| ErrorKind::MalformedBinary)?;
+                    if dimension == 0 {
+                        count = length;
+                    }
+                    rest = tail;
+                }
+                // Each element takes at least its length; so the count is backed by bytes.
+                if count > rest.len() / 4 || (count == 0 && !rest.is_empty()) {
+                    return Err(ErrorKind::MalformedBinary);
+                }
+                Ok(Self::Binary(rest, count, dimensions > 1))
+            }
+        }
+    }
+
+    /// The next element; quoted text is unescaped into `buffer`.
+    pub(crate) fn next<'b>(
+        &mut self,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Option<ArrayItem<'b>>, ErrorKind>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Text(rest, first) => {
+                let was_first = std::mem::replace(first, false);
+                let text = *rest;
+                if was_first && text == b"}" {
+                    return Ok(None);
+                }
+                let text = match (was_first, text) {
+                    (true, text) => text,
+                    (false, b"}") => return Ok(None),
+                    (false, [b',', text @ ..]) => text,
+                    _ => return Err(ErrorKind::MalformedText),
+                };
+                let (item, tail) = match text.first() {
+                    Some(b'{') => (ArrayItem::Nested, skip_nested(text)?),
+                    Some(b'"') => {
+                        let tail = unescape(text, buffer)?;
+                        (ArrayItem::Value(Raw::Text(buffer)), tail)
+                    }
+                    _ => {
+                        let tail = unquoted(text, buffer)?;
+                        if buffer.eq_ignore_ascii_case(b"null") {
+                            (ArrayItem::Null, tail)
+                        } else {
+                            (ArrayItem::Value(Raw::Text(buffer)), tail)
+                        }
+                    }
+                };
+                *rest = tail;
+                Ok(Some(item))
+            }
+            Self::Binary(rest, left, nested) => {
+                let Some(next) = left.checked_sub(1) else {
+                    return if rest.is_empty() || *nested {
+                        Ok(None)
+                    } else {
+                        Err(ErrorKind::MalformedBinary)
+                    };
+                };
+                *left = next;
+                if *nested {
+                    return Ok(Some(ArrayItem::Nested));
+                }
+                let (length, tail) =
+                    rest.split_first_chunk::<4>().ok_or(ErrorKind::MalformedBinary)?;
+                let length = i32::from_be_bytes(*length);
+                if length == -1 {
+                    *rest = tail;
+                    return Ok(Some(ArrayItem::Null));
+                }
+                let length = usize::try_from(length).map_err(|_| ErrorKind::MalformedBinary)?;
+                let (value, tail) =
+                    tail.split_at_checked(length).ok_or(ErrorKind::MalformedBinary)?;
+                *rest = tail;
+                Ok(Some(ArrayItem::Value(Raw::Binary(value))))
+            }
+        }
+    }
+
+    /// How many elements there are.
+    pub(crate) fn count(mut self, buffer: &mut Vec<u8>) -> Result<usize, ErrorKind> {
+        if let Self::Binary(_, count, _) = self {
+            return Ok(count);
+        }
+        let mut count = 0;
+        while self.next(buffer)?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// Copies a string in double quotes without them; a backslash protects the next byte.
+pub(super) fn unescape<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Result<&'t [u8], ErrorKind> {
+    out.clear();
+    let mut rest = text.strip_prefix(b"\"").ok_or(ErrorKind::MalformedText)?;
+    loop {
+        rest = match rest {
+            [b'"', tail @ ..] => {
+                utf8(out)?;
+                return Ok(tail);
+            }
+            [b'\\', byte, tail @ ..] | [byte, tail @ ..] => {
+                out.push(*byte);
+                tail
+            }
+            [] => return Err(ErrorKind::MalformedText),
+        };
+    }
+}
+
+/// Copies an element without quotes, which ends at a comma or brace.
+fn unquoted<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Result<&'t [u8], ErrorKind> {
+    let end = text.iter().position(|byte| matches!(byte, b',' | b'}'));
+    let (value, tail) =
+        end.and_then(|end| text.split_at_checked(end)).ok_or(ErrorKind::MalformedText)?;
+    if value.is_empty() || value.iter().any(|byte| matches!(byte, b'{' | b'"' | b'\\')) {
+        return Err(ErrorKind::MalformedText);
+    }
+    out.clear();
+    out.extend_from_slice(value);
+    Ok(tail)
+}
+
+/// What follows an inner array. Braces are counted, so depth costs nothing.
+fn skip_nested(text: &[u8]) -> Result<&[u8], ErrorKind> {
+    let mut depth = 0_usize;
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [b'{', tail @ ..] => {
+                depth += 1;
+                tail
+            }
+            [b'}', tail @ ..] => {
+                depth -= 1;
+                if depth == 0 {
+                    return Ok(tail);
+                }
+                tail
+            }
+            [b'"', ..] => skip_quoted(rest)?,
+            [_, tail @ ..] => tail,
+            [] => return Err(ErrorKind::MalformedText),
+        };
+    }
+}
+
+fn skip_quoted(text: &[u8]) -> Result<&[u8], ErrorKind> {
+    let mut rest = text.get(1..).unwrap_or_default();
+    loop {
+        rest = match rest {
+            [b'"', tail @ ..] => return Ok(tail),
+            [b'\\', _, tail @ ..] | [_, tail @ ..] => tail,
+            [] => return Err(ErrorKind::MalformedText),
+        };
+    }
+}

@@ -165,9 +165,23 @@ impl<'a> Row<'a> {
         self.len == 0
     }
 
-    /// The columns in the order of the COPY command: [`Column::Null`] or [`Column::Binary`].
+    /// The bytes behind the column count: with the count all there is to a row, for keeping it
+    /// longer than the message it came in.
     #[inline]
     #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.cursor.rest()
+    }
+
+    /// A row of `columns` columns from what [`as_bytes`](Self::as_bytes) gave.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(columns: u16, bytes: &'a [u8]) -> Self {
+        Self { cursor: Cursor::new(bytes), len: columns }
+    }
+
+    /// The columns in the order of the COPY command: [`Column::Null`] or [`Column::Binary`].
+    #[inline]
     pub const fn columns(&self) -> Columns<'a> {
         Columns { cursor: self.cursor, left: self.len }
     }

@@ -1,4 +1,9 @@
-#![doc = include_str!("../README.md")]
+// The README's second example needs the feature, and a README has no hidden lines.
+#![cfg_attr(feature = "tokio", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "PostgreSQL logical replication: pgoutput messages decoded without a copy."
+)]
 //!
 //! # Where to look first
 //!

@@ -98,7 +98,6 @@ impl<'a> Relation<'a> {
 
     /// The columns, checked as they are read.
     #[inline]
-    #[must_use]
     pub const fn columns(&self) -> RelationColumns<'a> {
         RelationColumns { cursor: self.columns, left: self.len, failed: false }
     }
@@ -290,6 +289,7 @@ impl<'a> Oids<'a> {
     }
 
     /// Each of them.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Oid> + use<'a> {
         self.0.iter().map(|oid| Oid::new(u32::from_be_bytes(*oid)))
     }

@@ -51,7 +51,6 @@ impl<'a> Tuple<'a> {
     ///
     /// Reading to the end checks everything, also that no bytes follow the last column.
     #[inline]
-    #[must_use]
     pub const fn columns(&self) -> Columns<'a> {
         Columns { cursor: self.cursor, left: self.len, failed: false }
     }

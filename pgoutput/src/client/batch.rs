@@ -18,7 +18,6 @@ impl Batch {
     /// The bodies of the messages, in order: for [`Frame::decode`](crate::replication::Frame) of a
     /// stream, for [`CopyDecoder`](crate::copy::CopyDecoder) of a COPY.
     #[inline]
-    #[must_use]
     pub fn frames(&self) -> Frames<'_> {
         Frames { rest: &self.bytes }
     }

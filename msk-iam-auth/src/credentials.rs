@@ -1,0 +1,120 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use zeroize::Zeroizing;
+
+use crate::{Error, ErrorKind};
+
+/// An AWS access key, perhaps a temporary one. Cheap to clone; the secret parts are overwritten
+/// when the last clone goes, and never printed.
+///
+/// ```
+/// use msk_iam_auth::Credentials;
+///
+/// let credentials = Credentials::new("AKIDEXAMPLE", "hush").with_session_token("token");
+/// assert!(!format!("{credentials:?}").contains("hush"));
+/// ```
+#[derive(Clone)]
+pub struct Credentials {
+    access_key_id: Arc<str>,
+    secret: Arc<Zeroizing<String>>,
+    session_token: Option<Arc<Zeroizing<String>>>,
+    expires_at: Option<SystemTime>,
+}
+
+impl Credentials {
+    /// A long-lived key. What it holds is checked when something is signed with it.
+    #[must_use]
+    pub fn new(access_key_id: &str, secret_access_key: &str) -> Self {
+        Self {
+            access_key_id: Arc::from(access_key_id),
+            secret: Arc::new(Zeroizing::new(secret_access_key.to_owned())),
+            session_token: None,
+            expires_at: None,
+        }
+    }
+
+    /// Adds the session token of a temporary key. An empty one counts as none.
+    #[must_use]
+    pub fn with_session_token(mut self, token: &str) -> Self {
+        self.session_token =
+            (!token.is_empty()).then(|| Arc::new(Zeroizing::new(token.to_owned())));
+        self
+    }
+
+    /// Says when the key expires. No signature will outlive it.
+    #[must_use]
+    pub const fn with_expires_at(mut self, expires_at: SystemTime) -> Self {
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// From `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MissingCredentials`] if one of the first two is not set or empty.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// From the same variables, wherever they are looked up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MissingCredentials`] if one of the first two is not there or empty.
+    pub fn from_variables(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let required = |name: &'static str| {
+            look_up(name)
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| Error::new(ErrorKind::MissingCredentials(name)))
+        };
+        let id = required("AWS_ACCESS_KEY_ID")?;
+        let secret = Zeroizing::new(required("AWS_SECRET_ACCESS_KEY")?);
+        let token = Zeroizing::new(look_up("AWS_SESSION_TOKEN").unwrap_or_default());
+        Ok(Self::new(&id, &secret).with_session_token(&token))
+    }
+
+    /// The access key's id, which is no secret.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
+    /// When the key expires, if it does.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
+    }
+
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    pub(crate) fn session_token(&self) -> Option<&str> {
+        self.session_token.as_ref().map(|token| token.as_str())
+    }
+
+    /// A key that could not have come from AWS is found here rather than by a broker that says
+    /// "Access denied". A tab is let through: it is odd, but signs like any other character.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let parts = [self.access_key_id(), self.secret(), self.session_token().unwrap_or("-")];
+        let legal =
+            |part: &&str| !part.is_empty() && !part.chars().any(|c| c.is_control() && c != '\t');
+        if parts.iter().all(legal) {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::InvalidCredentials))
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .field("secret_access_key", &"..")
+            .field("session_token", &self.session_token.as_ref().map(|_| ".."))
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}

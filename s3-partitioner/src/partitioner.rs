@@ -108,7 +108,7 @@ impl Partitioner for FieldPartitioner {
 
 /// Puts the name of the value's schema before or after the path of another partitioner
 /// (`s3.schema.partition.affix.type`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SchemaAffixPartitioner<P> {
     inner: P,
     affix: SchemaAffix,
@@ -151,7 +151,7 @@ impl<P: Partitioner> Partitioner for SchemaAffixPartitioner<P> {
 }
 
 /// Sends tombstones to a directory of their own (`behavior.on.null.values=write`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TombstonePartitioner<P> {
     inner: P,
     directory: String,

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
@@ -24,9 +25,9 @@ use crate::{
 /// assert_eq!(settings.unused_keys(), ["s3.bucket.name"]);
 /// # Ok::<(), s3_partitioner::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    partitioner: Box<dyn Partitioner>,
+    partitioner: Arc<dyn Partitioner>,
     namer: ObjectNamer,
     rotation: RotationConfig,
     compatibility: Compatibility,
@@ -88,7 +89,7 @@ impl Settings {
             .take("schema.compatibility")
             .map_or(Compatibility::None, Compatibility::from_name);
         Ok(Self {
-            partitioner,
+            partitioner: Arc::from(partitioner),
             namer: namer(&mut properties, delimiter)?,
             rotation,
             compatibility,

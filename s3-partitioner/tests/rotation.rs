@@ -195,7 +195,7 @@ fn any_time_can_be_partitioned() {
 
 #[test]
 fn public_types_can_cross_threads() {
-    fn check<T: Send + Sync + std::fmt::Debug>() {}
+    fn check<T: Send + Sync + Clone + std::fmt::Debug>() {}
     check::<Settings>();
     check::<Rotation>();
     check::<RotationConfig>();

@@ -118,6 +118,7 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
 
 const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
 
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time, where a panic is an error")]
 static TABLE: [u64; 256] = {
     let mut table = [0; 256];
     let mut index = 0;

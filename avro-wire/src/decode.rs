@@ -5,7 +5,7 @@ mod access;
 use serde::de::value::SeqDeserializer;
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 
-use self::access::{BranchEnum, BlockItems, RecordFields};
+use self::access::{BlockItems, BranchEnum, RecordFields};
 use crate::skip::Walk;
 use crate::table::{DEPTH_LIMIT, Node, is_variant};
 use crate::{Error, ErrorKind, Schema};
@@ -83,8 +83,11 @@ impl<'de> Decoder<'_, '_, 'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let depth = self.walk.descend(self.depth)?;
-        let table = self.walk.table;
-        let mut fields = RecordFields::new(self.walk, &table.record(index).fields, depth);
+        let record = self.walk.table.record(index);
+        if record.min_size == 0 && self.walk.take_empty(1).is_none() {
+            return Err(self.walk.reader.error(ErrorKind::ItemCount { count: 1 }));
+        }
+        let mut fields = RecordFields::new(self.walk, &record.fields, depth);
         let value =
             if sequence { visitor.visit_seq(&mut fields) } else { visitor.visit_map(&mut fields) }?;
         fields.skip_rest()?;
@@ -262,9 +265,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
         match self.enter()? {
             Node::Array(item) => self.array(item, visitor),
             Node::Bytes => byte_by_byte(self.walk.reader.read_bytes()?, visitor),
-            Node::Fixed(size) => {
-                byte_by_byte(self.walk.reader.read_fixed(size as usize)?, visitor)
-            }
+            Node::Fixed(size) => byte_by_byte(self.walk.reader.read_fixed(size as usize)?, visitor),
             node => self.at(node).deserialize_any(visitor),
         }
     }

@@ -435,11 +435,7 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
     }
 
     #[inline]
-    fn serialize_struct(
-        self,
-        name: &'static str,
-        length: usize,
-    ) -> Result<Fields<'s, 'o>, Error> {
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Fields<'s, 'o>, Error> {
         Fields::new(self, Some(length), name)
     }
 

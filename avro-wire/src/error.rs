@@ -62,8 +62,8 @@ pub enum ErrorKind {
         /// The index that was read.
         index: i64,
     },
-    /// An array or map claims more items than its bytes can hold (or, for items of no bytes,
-    /// more than 4,096 in one datum).
+    /// An array or map claims more items than its bytes can hold (or, for values of no
+    /// bytes, there are more than 4,096 in one datum).
     #[error("{count} items do not fit the input")]
     ItemCount {
         /// The count that was read.
@@ -267,10 +267,7 @@ impl serde::de::Error for Error {
 
     #[cold]
     fn invalid_value(found: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        Self::named(
-            ErrorKind::NumberRange,
-            &alloc::format!("{} is not {expected}", type_of(found)),
-        )
+        Self::named(ErrorKind::NumberRange, &alloc::format!("{} is not {expected}", type_of(found)))
     }
 
     #[cold]

@@ -1,7 +1,7 @@
 //! JSON text to [`Table`].
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -17,8 +17,12 @@ use crate::{Error, ErrorKind, Logical, Schema};
 /// Compiles `text`; gives the table and the slot of the outermost type.
 pub(crate) fn parse(text: &str, references: &[Schema]) -> Result<(Table, u32), Error> {
     let json = parse_json(text)?;
-    let mut parser =
-        Parser { table: Table::default(), names: BTreeMap::new(), references, defaults: Vec::new() };
+    let mut parser = Parser {
+        table: Table::default(),
+        names: BTreeMap::new(),
+        references,
+        defaults: Vec::new(),
+    };
     let root = parser.parse(&json, "", DEPTH_LIMIT)?;
     parser.compile_min_sizes();
     parser.compile_defaults();
@@ -163,9 +167,9 @@ impl Parser<'_> {
 
     fn set_fields(&mut self, index: usize, fields: Vec<Field>) -> Result<(), Error> {
         match self.table.records.get_mut(index) {
-            Some(record) => record
-                .set_fields(fields)
-                .map_err(|name| Error::named(ErrorKind::Duplicate, &name)),
+            Some(record) => {
+                record.set_fields(fields).map_err(|name| Error::named(ErrorKind::Duplicate, &name))
+            }
             None => Ok(()),
         }
     }
@@ -212,12 +216,10 @@ impl Parser<'_> {
     }
 
     fn finish_union(&mut self, branches: Vec<Branch>) -> Result<u32, Error> {
-        for (index, branch) in branches.iter().enumerate() {
+        let mut seen = BTreeSet::new();
+        for branch in &branches {
             let name = self.table.type_name(branch.slot);
-            let same = |other: &Branch| self.table.type_name(other.slot) == name;
-            if matches!(branch.node, Node::Union(_) | Node::Option { .. })
-                || branches.iter().take(index).any(same)
-            {
+            if matches!(branch.node, Node::Union(_) | Node::Option { .. }) || !seen.insert(name) {
                 return Err(Error::named(ErrorKind::InvalidUnion, name));
             }
         }

@@ -296,7 +296,6 @@ impl<'a> Reader<'a> {
         Ok(*bytes)
     }
 
-
     fn read_long_varint(&mut self) -> Result<u64, Error> {
         let Some(chunk) = self.rest.first_chunk::<8>() else {
             return self.read_varint_near_end();
@@ -347,9 +346,9 @@ impl<'a> Reader<'a> {
     #[cold]
     fn length_error(&self, length: i64, had: usize) -> Error {
         match u64::try_from(length) {
-            Ok(length) => self.error(ErrorKind::UnexpectedEnd {
-                missing: length.saturating_sub(had as u64),
-            }),
+            Ok(length) => {
+                self.error(ErrorKind::UnexpectedEnd { missing: length.saturating_sub(had as u64) })
+            }
             Err(_) => self.error(ErrorKind::NegativeLength { length }),
         }
     }
@@ -363,10 +362,10 @@ mod tests {
         let mut n = zigzag(value);
         let mut out = Vec::new();
         while n >= 0x80 {
-            out.push((n & 0x7f) as u8 | 0x80);
+            out.push(u8::try_from(n & 0x7f).unwrap() | 0x80);
             n >>= 7;
         }
-        out.push(n as u8);
+        out.push(u8::try_from(n).unwrap());
         out
     }
 

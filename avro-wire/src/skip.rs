@@ -45,12 +45,11 @@ impl<'s, 'a> Walk<'s, 'a> {
             }
             Node::Record(index) => {
                 let depth = self.descend(depth)?;
-                let table = self.table;
-                table
-                    .record(index)
-                    .fields
-                    .iter()
-                    .try_for_each(|field| self.skip(field.node, depth))
+                let record = self.table.record(index);
+                if record.min_size == 0 {
+                    return Ok(());
+                }
+                record.fields.iter().try_for_each(|field| self.skip(field.node, depth))
             }
             Node::Array(item) => self.skip_blocks(item, false, depth),
             Node::Map(item) => self.skip_blocks(item, true, depth),
@@ -81,6 +80,14 @@ impl<'s, 'a> Walk<'s, 'a> {
     #[inline]
     pub(crate) fn descend(&self, depth: u8) -> Result<u8, Error> {
         depth.checked_sub(1).ok_or_else(|| self.reader.error(ErrorKind::DepthLimit))
+    }
+
+    /// Counts `items` that have no bytes; `None` when the datum had too many. Without this bound,
+    /// records of records of nothing would cost time and memory that no input pays for.
+    #[inline]
+    pub(crate) fn take_empty(&mut self, items: u64) -> Option<()> {
+        self.empty_items = self.empty_items.checked_sub(u32::try_from(items).ok()?)?;
+        Some(())
     }
 
     /// Reads the branch of an option: whether a value follows.
@@ -138,13 +145,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         };
         let item_size = u64::from(self.table.min_size(item)) + u64::from(keyed);
         let fits = if item_size == 0 {
-            match u32::try_from(items).ok().and_then(|n| self.empty_items.checked_sub(n)) {
-                Some(left) => {
-                    self.empty_items = left;
-                    true
-                }
-                None => false,
-            }
+            self.take_empty(items).is_some()
         } else {
             items.saturating_mul(item_size) <= self.reader.rest().len() as u64
         };

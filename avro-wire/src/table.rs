@@ -297,5 +297,4 @@ fn search<'a>(
 
 // Stand in for an index that no compiled schema holds.
 static EMPTY_RECORD: Record = Record::new(String::new());
-static EMPTY_ENUM: Enum =
-    Enum { name: String::new(), symbols: Vec::new(), by_name: Vec::new() };
+static EMPTY_ENUM: Enum = Enum { name: String::new(), symbols: Vec::new(), by_name: Vec::new() };

@@ -120,9 +120,8 @@ fn claimed_sizes_allocate_nothing() {
         (r#"{"type":"array","items":"null"}"#, &[0xfe, 0xff, 0xff, 0xff, 0xff, 0x7f, 0]),
     ] {
         let schema = Schema::parse(schema).unwrap();
-        let (_, error) = allocations(|| {
-            avro_wire::decode::<serde::de::IgnoredAny>(datum, &schema).unwrap_err()
-        });
+        let (_, error) =
+            allocations(|| avro_wire::decode::<serde::de::IgnoredAny>(datum, &schema).unwrap_err());
         assert!(error.kind().is_data());
         let (count, result) = allocations(|| avro_wire::decode::<Vec<Option<i64>>>(datum, &schema));
         assert!(result.is_err());

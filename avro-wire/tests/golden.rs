@@ -123,12 +123,15 @@ fn same(tree: &Tree, json: &Value) -> bool {
     }
 }
 
-fn has_bytes(tree: &Tree) -> bool {
+/// `serde_json::Value` has neither bytes nor NaN and the infinities.
+fn fits_json(tree: &Tree) -> bool {
     match tree {
-        Tree::Bytes(_) => true,
-        Tree::List(items) => items.iter().any(has_bytes),
-        Tree::Map(entries) => entries.iter().any(|(_, item)| has_bytes(item)),
-        _ => false,
+        Tree::Bytes(_) => false,
+        Tree::Float(value) => value.is_finite(),
+        Tree::Double(value) => value.is_finite(),
+        Tree::List(items) => items.iter().all(fits_json),
+        Tree::Map(entries) => entries.iter().all(|(_, item)| fits_json(item)),
+        _ => true,
     }
 }
 
@@ -148,7 +151,7 @@ fn golden_messages_decode_to_their_payload_and_encode_to_the_same_bytes() {
             avro_wire::encode(&tree, &message.schema, &mut out).unwrap();
             assert_eq!(out, message.bytes);
 
-            if !has_bytes(&tree) {
+            if fits_json(&tree) {
                 // Its maps are sorted, so this also puts the fields back into order.
                 let json: Value = avro_wire::decode(datum, &message.schema).unwrap();
                 out.truncate(5);
@@ -192,7 +195,8 @@ fn cut_and_damaged_messages_give_errors_or_values_but_never_panic() {
             }
             seen.push(message.schema.fingerprint());
             let whole = datum(&message);
-            for end in 0..whole.len() {
+            // Every place for all but the few very long ones.
+            for end in (0..whole.len()).step_by(1 + whole.len() / 4096) {
                 let error: Error =
                     avro_wire::decode::<Tree>(&whole[..end], &message.schema).unwrap_err();
                 assert!(error.kind().is_data(), "{error}");

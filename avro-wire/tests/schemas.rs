@@ -1,4 +1,5 @@
 //! Schema texts: names, references, defaults, logical types, and what is refused.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test helpers")]
 
 use avro_wire::{ErrorKind, Kind, Logical, Schema, decode};
 

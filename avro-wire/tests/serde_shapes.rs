@@ -1,4 +1,5 @@
 //! How serde's shapes meet Avro's types, and what is refused.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test helpers")]
 
 use std::collections::BTreeMap;
 
@@ -141,7 +142,11 @@ fn unions_go_by_type_or_by_the_name_of_the_variant() {
         Null,
         Long(i64),
         String(String),
-        Point { x: i32, y: i32, label: Option<String> },
+        Point {
+            x: i32,
+            y: i32,
+            label: Option<String>,
+        },
         #[serde(rename = "a.Id")]
         Id([u8; 2]),
     }
@@ -248,6 +253,19 @@ fn items_without_bytes_are_counted_over_the_whole_datum() {
     let error = decode::<Vec<()>>(&datum, &nulls).unwrap_err();
     assert_eq!((error.kind(), error.offset()), (ErrorKind::ItemCount { count: 1000 }, Some(8)));
     assert!(nulls.skip(&datum).is_err());
+    // Twice as many empty records at each of 40 levels.
+    let bomb =
+        (0..40).fold(r#"{"type":"record","name":"E","fields":[]}"#.to_owned(), |inner, n| {
+            let name = if n == 0 { "E".to_owned() } else { format!("R{}", n - 1) };
+            format!(
+                r#"{{"type":"record","name":"R{n}","fields":[
+                {{"name":"a","type":{inner}}},{{"name":"b","type":"{name}"}}]}}"#,
+            )
+        });
+    let bomb = schema(&bomb);
+    assert_eq!(bomb.skip(&[]).unwrap(), 0);
+    let kind = decode::<serde_json::Value>(&[], &bomb).unwrap_err().kind();
+    assert_eq!(kind, ErrorKind::ItemCount { count: 1 });
 }
 
 #[test]
@@ -266,7 +284,7 @@ fn numbers_go_where_they_fit() {
 fn depth_is_bounded_in_data_and_in_schemas() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct List {
-        next: Option<Box<List>>,
+        next: Option<Box<Self>>,
     }
     let list = schema(
         r#"{"type":"record","name":"List","fields":[{"name":"next","type":["null","List"]}]}"#,
@@ -292,7 +310,9 @@ fn depth_is_bounded_in_data_and_in_schemas() {
         assert_eq!(Schema::parse(&arrays(depth)).unwrap_err().kind(), ErrorKind::DepthLimit);
     }
     let records = (0..64).fold(r#""int""#.to_owned(), |s, n| {
-        format!(r#"{{"type":"record","name":"R{n}","fields":[{{"name":"f","type":["null",{s}]}}]}}"#)
+        format!(
+            r#"{{"type":"record","name":"R{n}","fields":[{{"name":"f","type":["null",{s}]}}]}}"#
+        )
     });
     Schema::parse(&records).unwrap();
     // A record that always holds itself has no datum; the walk ends at the limit.

@@ -2,11 +2,11 @@
 
 use core::slice;
 
+use serde::Deserializer;
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{
     DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
-use serde::Deserializer;
 
 use super::Decoder;
 use crate::skip::Walk;
@@ -140,8 +140,7 @@ impl<'w, 's, 'de> BlockItems<'w, 's, 'de> {
         if self.left == 0 {
             return Ok(());
         }
-        let kind =
-            ErrorKind::LengthMismatch { expected: self.seen, actual: self.seen + self.left };
+        let kind = ErrorKind::LengthMismatch { expected: self.seen, actual: self.seen + self.left };
         Err(self.walk.reader.error(kind))
     }
 }

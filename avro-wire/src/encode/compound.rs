@@ -555,11 +555,7 @@ impl Serializer for KeyFinder<'_, '_, '_> {
         Err(mismatch())
     }
 
-    fn serialize_struct(
-        self,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeStruct, Error> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Error> {
         Err(mismatch())
     }
 

@@ -95,7 +95,10 @@ impl<'a> Reader<'a> {
     /// [`ErrorKind::SyncMismatch`], [`ErrorKind::Inflate`], and those of
     /// [`Schema::skip`], which finds the end of a datum. Offsets count from the start of the file
     /// for blocks and from the start of the datum within one. Do not go on after an error.
-    #[allow(clippy::should_implement_trait, reason = "lends from the reader, which Iterator cannot")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "lends from the reader, which Iterator cannot"
+    )]
     pub fn next(&mut self) -> Result<Option<&[u8]>, Error> {
         while self.count == 0 {
             self.check_used_up()?;
@@ -166,9 +169,7 @@ impl<'a> Reader<'a> {
 
 const DEFAULT_LIMIT: usize = 64 << 20;
 
-fn read_metadata<'a>(
-    input: &mut primitive::Reader<'a>,
-) -> Result<Vec<(&'a str, &'a [u8])>, Error> {
+fn read_metadata<'a>(input: &mut primitive::Reader<'a>) -> Result<Vec<(&'a str, &'a [u8])>, Error> {
     let mut metadata = Vec::new();
     loop {
         let count = input.read_long()?;

@@ -16,8 +16,8 @@ pub(crate) enum Tree {
     Double(f64),
     Bytes(Vec<u8>),
     String(String),
-    List(Vec<Tree>),
-    Map(Vec<(String, Tree)>),
+    List(Vec<Self>),
+    Map(Vec<(String, Self)>),
 }
 
 impl<'de> Deserialize<'de> for Tree {
@@ -108,7 +108,7 @@ impl Serialize for Tree {
 }
 
 pub(crate) fn from_hex(text: &str) -> Vec<u8> {
-    assert!(text.len() % 2 == 0, "odd hex");
+    assert!(text.len().is_multiple_of(2), "odd hex");
     let digits = text.as_bytes().chunks(2);
     digits.map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }

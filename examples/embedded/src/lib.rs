@@ -6,3 +6,6 @@ pub mod broker;
 pub mod postgres;
 #[cfg(feature = "registry")]
 pub mod registry;
+mod skip;
+
+pub use skip::skip;

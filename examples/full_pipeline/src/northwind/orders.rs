@@ -149,7 +149,14 @@ impl<'a> Block<'a> {
         let delay = if position == 0 { 12 } else { self.shipping_delay() };
         let open = is_open(total - 1 - position, self.scale)
             || order_id(self.number, index) == LAST_OF_FIRST_BLOCK;
-        let shipped = (!open).then_some(Date((ordered.0 + delay).min(LAST_DAY.0)));
+        // What is ready on a weekend leaves on Monday.
+        let ready = ordered.0 + delay;
+        let leaves = match (ready - FIRST_DAY.0 + 3) % 7 {
+            5 => ready + 2,
+            6 => ready + 1,
+            _ => ready,
+        };
+        let shipped = (!open).then_some(Date(leaves.min(LAST_DAY.0)));
         Dates { ordered, required: Date(required), shipped }
     }
 
@@ -161,12 +168,12 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// 8.5 days on average.
+    /// 8.5 days on average, with the weekends.
     const fn shipping_delay(&mut self) -> u32 {
         if self.random.below(100) < 85 {
             self.random.between(1, 10)
         } else {
-            self.random.between(14, 37)
+            self.random.between(14, 35)
         }
     }
 }

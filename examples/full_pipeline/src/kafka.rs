@@ -1,0 +1,213 @@
+//! Kafka clients: one way to configure them, topics made explicitly, IAM tokens when asked for.
+
+use std::{sync::Arc, time::Duration};
+
+use msk_iam_auth::{EnvironmentCredentials, Region, Signer, TokenProvider};
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::{ClientContext, OAuthToken},
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use crate::{
+    config::ClientSettings,
+    error::{Error, Part},
+};
+
+/// How long the first contact with a broker may take.
+const FIRST_CONTACT: Duration = Duration::from_secs(10);
+
+/// The token source that any number of clients share; `None` without IAM.
+#[derive(Debug, Clone, Default)]
+pub struct Login {
+    tokens: Option<Arc<TokenProvider>>,
+}
+
+impl Login {
+    /// Prepares the login that `settings` ask for; the first token is signed here, so that wrong
+    /// credentials are an error before anything connects.
+    ///
+    /// # Errors
+    ///
+    /// No region in the broker's name, or no credentials in the environment.
+    pub async fn new(settings: &ClientSettings) -> Result<Self, Error> {
+        if !settings.iam {
+            return Ok(Self::default());
+        }
+        let broker = settings.brokers.split(',').next().unwrap_or_default();
+        let region = match std::env::var("AWS_REGION").or_else(|_| std::env::var("AWS_DEFAULT_REGION"))
+        {
+            Ok(region) => Region::new(&region),
+            Err(_) => Region::from_host(broker),
+        }
+        .map_err(|error| {
+            Error::new(Part::Config, format!("no AWS region for the broker {broker}"))
+                .with_cause(error)
+                .with_advice("set AWS_REGION to the cluster's region")
+        })?;
+        let provider =
+            TokenProvider::new(Signer::new(region), Arc::new(EnvironmentCredentials::new()));
+        provider.token().await.map_err(|error| {
+            Error::new(Part::Kafka, "cannot sign an IAM token")
+                .with_cause(error)
+                .with_advice("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN)")
+        })?;
+        Ok(Self { tokens: Some(Arc::new(provider)) })
+    }
+
+    /// The current token for librdkafka, which asks on the thread that polls the client.
+    pub(crate) fn oauth_token(&self) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let provider = self.tokens.as_ref().ok_or("this client does not log in with IAM")?;
+        let token = provider.current()?;
+        let lifetime = token.expires_at().duration_since(std::time::UNIX_EPOCH)?;
+        Ok(OAuthToken {
+            token: token.as_str().to_owned(),
+            principal_name: "kafka-cluster".to_owned(),
+            lifetime_ms: i64::try_from(lifetime.as_millis())?,
+        })
+    }
+}
+
+/// The context of clients that only need to log in.
+#[derive(Debug, Clone)]
+pub struct LoginContext(pub Login);
+
+impl ClientContext for LoginContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_client(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("kafka client: {error}: {reason}");
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.0.oauth_token()
+    }
+}
+
+impl rdkafka::consumer::ConsumerContext for LoginContext {}
+
+/// Sends a client's log line on; a lost connection is repeated every second and stays quiet.
+pub(crate) fn log_client(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!("kafka client: {facility}: {message}");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            tracing::debug!("kafka client: {facility}: {message}");
+        }
+        _ => tracing::trace!("kafka client: {facility}: {message}"),
+    }
+}
+
+/// A client configuration with what every client of the program has, before the user's own
+/// properties, which [`finish`] adds last so that they win.
+#[must_use]
+pub(crate) fn base(settings: &ClientSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &settings.brokers)
+        .set("client.id", "full-pipeline")
+        .set("reconnect.backoff.ms", "100")
+        .set("reconnect.backoff.max.ms", "5000");
+    config.set_log_level(RDKafkaLogLevel::Warning);
+    config
+}
+
+/// Adds the user's properties.
+pub(crate) fn finish(config: &mut ClientConfig, settings: &ClientSettings) {
+    for (key, value) in &settings.properties {
+        config.set(key, value);
+    }
+}
+
+/// A client that could not be made: nearly always a property that librdkafka does not know.
+pub(crate) fn creation_error(error: KafkaError) -> Error {
+    Error::new(Part::Config, "cannot set up the Kafka client")
+        .with_cause(error)
+        .with_advice("check the properties given with -X and producer./consumer. keys")
+}
+
+/// Makes sure that a broker answers.
+///
+/// # Errors
+///
+/// Nobody answered within ten seconds.
+pub async fn reach(settings: &ClientSettings, login: &Login) -> Result<(), Error> {
+    let mut config = base(settings);
+    finish(&mut config, settings);
+    let context = LoginContext(login.clone());
+    let brokers = settings.brokers.clone();
+    let iam = settings.iam;
+    run_blocking(move || {
+        let consumer: BaseConsumer<LoginContext> =
+            config.create_with_context(context).map_err(creation_error)?;
+        if iam {
+            // The token callback is an event of the client's own queue.
+            consumer.poll(Duration::from_millis(100));
+        }
+        consumer.fetch_metadata(None, FIRST_CONTACT).map(|_| ()).map_err(|error| {
+            Error::new(Part::Kafka, format!("cannot reach Kafka at {brokers}"))
+                .with_cause(error)
+                .with_retryable(true)
+                .with_advice("start the broker, or give its address with --brokers host:port")
+        })
+    })
+    .await
+}
+
+/// Creates topics that do not exist yet.
+///
+/// # Errors
+///
+/// The broker refuses, or does not answer.
+pub async fn create_topics(
+    settings: &ClientSettings,
+    login: &Login,
+    topics: &[(&str, bool)],
+) -> Result<(), Error> {
+    let mut config = base(settings);
+    finish(&mut config, settings);
+    let admin: AdminClient<LoginContext> =
+        config.create_with_context(LoginContext(login.clone())).map_err(creation_error)?;
+    let new: Vec<NewTopic<'_>> = topics
+        .iter()
+        .map(|(name, compacted)| {
+            let topic = NewTopic::new(name, 1, TopicReplication::Fixed(-1));
+            if *compacted { topic.set("cleanup.policy", "compact") } else { topic }
+        })
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(FIRST_CONTACT));
+    let failed = |cause: KafkaError| {
+        Error::new(Part::Kafka, "cannot create topics").with_cause(cause).with_retryable(true)
+    };
+    let results = admin.create_topics(&new, &options).await.map_err(failed)?;
+    for result in results {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                return Err(Error::new(Part::Kafka, format!("cannot create the topic {topic}"))
+                    .with_cause(KafkaError::AdminOp(code))
+                    .with_advice("create it yourself or allow CreateTopic to this user"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs a blocking call of librdkafka off the async threads.
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(result) => result,
+        Err(join) => Err(Error::new(Part::Kafka, "a Kafka call was cut off").with_cause(join)),
+    }
+}
+

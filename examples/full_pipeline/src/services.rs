@@ -1,0 +1,184 @@
+//! The embedded broker and registry, served by a process of their own so that the pipeline's CPU
+//! and memory are its own.
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use embedded_services::{
+    broker::{self, Broker},
+    registry::{self, Registry},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, ChildStdin, Command},
+};
+
+use crate::{
+    cli::{RegistryArgs, ServicesArgs},
+    error::{Error, Part},
+    output::Output,
+    shutdown::Shutdown,
+};
+
+/// Where the services listen: the one line that `services` prints on standard output.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Addresses {
+    /// Bootstrap servers.
+    pub kafka: String,
+    /// Base URL of the registry.
+    pub registry: String,
+}
+
+/// The services in a child process. It ends when this value is dropped, and also when this process
+/// dies, because its standard input ends then.
+#[derive(Debug)]
+pub struct Services {
+    addresses: Addresses,
+    child: Child,
+    _stdin: ChildStdin,
+    _data: tempfile::TempDir,
+}
+
+impl Services {
+    /// Starts this program again as `services` on free ports, with its files in a temporary folder.
+    ///
+    /// # Errors
+    ///
+    /// The process cannot be started, or does not say where it listens.
+    pub async fn spawn() -> Result<Self, Error> {
+        let failed = |what: &str| Error::new(Part::Embedded, format!("the broker and registry: {what}"));
+        let program = std::env::current_exe()
+            .map_err(|error| failed("this program's path is unknown").with_cause(error))?;
+        Self::spawn_program(program).await
+    }
+
+    /// Starts `program`, which must be this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    pub async fn spawn_program(program: PathBuf) -> Result<Self, Error> {
+        let failed = |what: &str| Error::new(Part::Embedded, format!("the broker and registry: {what}"));
+        let data = tempfile::Builder::new()
+            .prefix("full-pipeline-broker-")
+            .tempdir()
+            .map_err(|error| failed("no temporary folder").with_cause(error))?;
+        let mut command = Command::new(program);
+        command
+            .args(["services", "--exit-with-parent"])
+            .args(["--kafka-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"])
+            .arg("--data-dir")
+            .arg(data.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        // Ctrl-C goes to every process of the terminal's group; the broker must outlive the
+        // pipeline, which still has records to send.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child =
+            command.spawn().map_err(|error| failed("cannot be started").with_cause(error))?;
+        let stdin = child.stdin.take().ok_or_else(|| failed("has no input"))?;
+        let stdout = child.stdout.take().ok_or_else(|| failed("has no output"))?;
+        let mut line = String::new();
+        let mut stdout = BufReader::new(stdout);
+        let read = stdout.read_line(&mut line);
+        match tokio::time::timeout(Duration::from_secs(30), read).await {
+            Ok(Ok(n)) if n > 0 => {}
+            Ok(_) => return Err(failed("ended at once; its own message says why")),
+            Err(_) => return Err(failed("did not say where they listen within 30 s")),
+        }
+        let addresses = serde_json::from_str(&line)
+            .map_err(|error| failed("said something else").with_cause(error))?;
+        Ok(Self { addresses, child, _stdin: stdin, _data: data })
+    }
+
+    /// Where they listen.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Process id of the services.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+}
+
+/// Serves broker and registry until shutdown, or until the parent is gone.
+///
+/// # Errors
+///
+/// A port is taken, or the folder cannot be used.
+pub async fn serve(args: ServicesArgs, shutdown: Shutdown) -> Result<(), Error> {
+    let temporary;
+    let data_dir = match &args.data_dir {
+        Some(dir) => dir.clone(),
+        None => {
+            temporary = tempfile::tempdir()
+                .map_err(|error| Error::new(Part::Embedded, "no temporary folder").with_cause(error))?;
+            tracing::info!("messages are kept in {} until the end", temporary.path().display());
+            temporary.path().to_path_buf()
+        }
+    };
+    let broker = Broker::start(broker::Config::new(&data_dir).with_listen(args.kafka_listen))
+        .await
+        .map_err(|error| {
+            Error::new(Part::Embedded, format!("no broker on {}", args.kafka_listen))
+                .with_cause(error)
+                .with_advice("choose another address with --kafka-listen")
+        })?;
+    let registry = start_registry(args.registry_listen, &args.compatibility, "--registry-listen").await?;
+    let addresses = Addresses { kafka: broker.bootstrap(), registry: registry.url() };
+    let line = serde_json::to_string(&addresses)
+        .map_err(|error| Error::new(Part::Embedded, "cannot say where we listen").with_cause(error))?;
+    Output::raw(&line);
+    if args.exit_with_parent {
+        // Input that ends is the parent's end, however it came.
+        let mut input = tokio::io::stdin();
+        let mut ignored = [0; 64];
+        while matches!(input.read(&mut ignored).await, Ok(n) if n > 0) {}
+    } else {
+        tracing::info!("broker on {}, registry on {}", addresses.kafka, addresses.registry);
+        shutdown.requested().await;
+    }
+    registry.shutdown().await;
+    broker
+        .shutdown()
+        .await
+        .map_err(|error| Error::new(Part::Embedded, "the broker did not end well").with_cause(error))
+}
+
+/// Serves a registry until shutdown.
+///
+/// # Errors
+///
+/// The port is taken, or the compatibility level does not exist.
+pub async fn serve_registry(args: RegistryArgs, shutdown: Shutdown) -> Result<(), Error> {
+    let registry = start_registry(args.listen, &args.compatibility, "--listen").await?;
+    tracing::info!("registry on {} (also under /apis/ccompat/v6 and /v7)", registry.url());
+    shutdown.requested().await;
+    registry.shutdown().await;
+    Ok(())
+}
+
+async fn start_registry(
+    listen: std::net::SocketAddr,
+    compatibility: &str,
+    flag: &str,
+) -> Result<Registry, Error> {
+    let level = compatibility.parse().map_err(|_| {
+        Error::config(&[format!(
+            "--compatibility {compatibility}: use NONE, BACKWARD, FORWARD, FULL or one of them \
+             with _TRANSITIVE"
+        )])
+    })?;
+    let config = registry::Config::new().with_listen(listen).with_compatibility(level);
+    Registry::start(config).await.map_err(|error| {
+        Error::new(Part::Embedded, format!("no registry on {listen}"))
+            .with_cause(error)
+            .with_advice(format!("choose another address with {flag}"))
+    })
+}

@@ -1,0 +1,342 @@
+//! The stream: batches of frames in, records out, positions back.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use debezium_model::{Before, Change, MappedColumn, SourceBlock};
+use pgoutput::{
+    Column, Decoder, Lsn, Message, Observed, OldTuple, ProtocolVersion, Relations, Tuple,
+    client::{Acknowledger, Batch, Client, StreamOptions},
+    replication::Frame,
+};
+
+use super::{
+    Source, catalog, postgres_error,
+    reselect::{self, Reselected},
+    tables::{self, Compiled, Encoder, Tables},
+};
+use crate::{
+    config::ToastPolicy,
+    error::{Error, Part},
+};
+
+/// How often the position is looked at when nothing else happens.
+const TICK: Duration = Duration::from_millis(200);
+
+/// The transaction whose changes are arriving.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    number: usize,
+    xid: u32,
+    commit_us: i64,
+}
+
+/// Everything that belongs to one connection.
+struct Session<'s> {
+    source: &'s Source,
+    catalog: Client,
+    decoder: Decoder,
+    relations: Relations,
+    tables: Tables,
+    encoder: Encoder,
+    binary: bool,
+    open: Option<Open>,
+    last_commit: Option<u64>,
+    acknowledger: Acknowledger,
+}
+
+impl Source {
+    /// Streams until shutdown or until the connection fails.
+    pub(super) async fn stream(&self, start: Lsn) -> Result<(), Error> {
+        let mut catalog = self.connect().await?;
+        let client = Client::connect_replication(&self.config.postgres)
+            .await
+            .map_err(|error| postgres_error("opening the replication connection", error))?;
+        // Rows are read again by keys in text form; a type that has only a text reading needs it too.
+        let binary = client.server_version() >= 140_000
+            && self.config.toast != ToastPolicy::Reselect
+            && !self.text_only.load(Ordering::Relaxed);
+        let options = StreamOptions::new(&self.config.slot, [&self.config.publication])
+            .with_start(start)
+            .with_binary(binary);
+        let mut stream = client
+            .start_replication(options)
+            .await
+            .map_err(|error| postgres_error("starting replication", error))?;
+        // Fails here rather than at the first change when the slot's tables can't be read.
+        catalog::check_server(&mut catalog, &self.config.publication).await?;
+        tracing::info!(slot = %self.config.slot, %start, binary, "streaming");
+        let mut session = Session {
+            source: self,
+            catalog,
+            decoder: Decoder::new(ProtocolVersion::V1),
+            relations: Relations::default(),
+            tables: Tables::default(),
+            encoder: Encoder::default(),
+            binary,
+            open: None,
+            last_commit: None,
+            acknowledger: stream.acknowledger(),
+        };
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let outcome = loop {
+            tokio::select! {
+                () = self.shutdown.requested() => break Ok(()),
+                _ = tick.tick() => {
+                    session.acknowledge();
+                    if let Err(error) = self.publisher.check() {
+                        break Err(error);
+                    }
+                }
+                batch = stream.next() => match batch {
+                    Ok(Some(batch)) => {
+                        if let Err(error) = session.batch(&batch).await {
+                            break Err(error);
+                        }
+                        session.acknowledge();
+                    }
+                    Ok(None) => {
+                        break Err(Error::new(Part::Postgres, "the server ended the stream")
+                            .with_retryable(true));
+                    }
+                    Err(error) => break Err(postgres_error("streaming", error)),
+                },
+            }
+        };
+        if let Some(open) = session.open.take() {
+            // Its commit has not been seen: the server sends all of it again.
+            self.tracker.abandon(open.number);
+        }
+        if outcome.is_ok() {
+            self.publisher.flush(Duration::from_secs(30)).await?;
+            session.acknowledge();
+            stream.stop().await.map_err(|error| postgres_error("ending the stream", error))?;
+        }
+        outcome
+    }
+}
+
+impl Session<'_> {
+    fn acknowledge(&self) {
+        let confirmed = self.source.tracker.confirmed();
+        if confirmed > 0 {
+            self.acknowledger.acknowledge(Lsn::new(confirmed));
+            self.source.metrics.confirmed_lsn.set(confirmed);
+        }
+        self.source.count_messages();
+    }
+
+    async fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
+        // Room for a row's columns, used again for every row of the batch.
+        let mut new = Vec::new();
+        let mut old = Vec::new();
+        for frame in batch.frames() {
+            match Frame::decode(frame).map_err(|error| decoding("a frame", error))? {
+                Frame::Keepalive { end, .. } => {
+                    // Nothing is in flight, so all before this point is either in Kafka or not for
+                    // us: the slot may move on and the server may drop its WAL.
+                    if self.open.is_none() && self.source.tracker.is_idle() {
+                        let nothing = self.source.tracker.begin();
+                        self.source.tracker.commit(nothing, end.get());
+                    }
+                }
+                Frame::XLogData { start, data, .. } => {
+                    let message =
+                        self.decoder.decode(data).map_err(|error| decoding("a message", error))?;
+                    self.message(message, start, &mut new, &mut old).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn message<'b>(
+        &mut self,
+        message: Message<'b>,
+        lsn: Lsn,
+        new: &mut Vec<Column<'b>>,
+        old: &mut Vec<Column<'b>>,
+    ) -> Result<(), Error> {
+        match message {
+            Message::Begin(begin) => {
+                self.source.publisher.ready().await?;
+                self.open = Some(Open {
+                    number: self.source.tracker.begin(),
+                    xid: begin.xid.get(),
+                    commit_us: begin.commit_time.unix_micros(),
+                });
+            }
+            Message::Commit(commit) => {
+                if let Some(open) = self.open.take() {
+                    self.source.tracker.commit(open.number, commit.end_lsn.get());
+                }
+                self.last_commit = Some(commit.commit_lsn.get());
+            }
+            Message::Relation(relation) => self.relation(&relation).await?,
+            Message::Insert(insert) => {
+                collect(insert.new, new)?;
+                self.change(insert.relation.get(), lsn, Row::Created(new)).await?;
+            }
+            Message::Update(update) => {
+                collect(update.new, new)?;
+                let before = match update.old {
+                    Some(tuple) => Some(collect_old(tuple, old)?),
+                    None => None,
+                };
+                self.change(update.relation.get(), lsn, Row::Updated(before, new)).await?;
+            }
+            Message::Delete(delete) => {
+                let before = collect_old(delete.old, old)?;
+                self.change(delete.relation.get(), lsn, Row::Deleted(before)).await?;
+            }
+            // Debezium skips truncates by default; types are read from the catalog; origins and
+            // logical messages make no records of the tables asked for.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn relation(&mut self, relation: &pgoutput::Relation<'_>) -> Result<(), Error> {
+        let id = relation.id.get();
+        let observed =
+            self.relations.observe(relation).map_err(|error| decoding("a relation", error))?;
+        if matches!(observed, Observed::Same(_)) && self.tables.knows(id) {
+            return Ok(());
+        }
+        let table = if self.source.config.tables.includes(relation.namespace, relation.name) {
+            let columns =
+                tables::merge(relation, catalog::columns(&mut self.catalog, id).await?)?;
+            let table = self.source.compile(relation.namespace, relation.name, columns).await?;
+            if self.binary && !table.columns().all(MappedColumn::reads_binary) {
+                self.source.text_only.store(true, Ordering::Relaxed);
+                return Err(Error::new(
+                    Part::Postgres,
+                    format!("{} has a column that is read in text form", table.topic),
+                )
+                .with_retryable(true));
+            }
+            Some(table)
+        } else {
+            None
+        };
+        self.tables.put(id, table);
+        Ok(())
+    }
+
+    async fn change(
+        &mut self,
+        relation: u32,
+        lsn: Lsn,
+        row: Row<'_>,
+    ) -> Result<(), Error> {
+        self.source.publisher.ready().await?;
+        let Some(table) = self.tables.get(relation) else { return Ok(()) };
+        let Some(open) = self.open else {
+            return Err(Error::new(Part::Postgres, "the server sent a row outside a transaction"));
+        };
+        let metrics = &self.source.metrics;
+        metrics.changes.add(1);
+        let reread: Reselected;
+        let filled: Vec<Column<'_>>;
+        let change = match row {
+            Row::Created(after) => Change::insert(after),
+            Row::Deleted(before) => Change::delete(before),
+            Row::Updated(before, after) => match missing(after) {
+                0 => Change::update(before, after),
+                count => {
+                    metrics.unchanged_toast.add(count);
+                    let full = match before {
+                        Some(Before::Full(full)) => full,
+                        _ => &[],
+                    };
+                    reread = match self.source.config.toast {
+                        ToastPolicy::Fail if full.is_empty() => {
+                            return Err(unchanged(table, after));
+                        }
+                        ToastPolicy::Reselect if full.is_empty() => {
+                            metrics.reselected.add(1);
+                            reselect::row(&mut self.catalog, table, after).await?
+                        }
+                        _ => Reselected::default(),
+                    };
+                    filled = after
+                        .iter()
+                        .enumerate()
+                        .map(|(i, column)| match column {
+                            Column::Unchanged => full
+                                .get(i)
+                                .copied()
+                                .or_else(|| reread.column(i))
+                                .unwrap_or(Column::Unchanged),
+                            sent => *sent,
+                        })
+                        .collect();
+                    Change::update(before, &filled)
+                }
+            },
+        };
+        let mut source = SourceBlock::new(&self.source.database, lsn.get(), open.commit_us);
+        source.tx_id = Some(open.xid);
+        source.last_commit_lsn = self.last_commit;
+        source.processed_ns = super::now_ns();
+        self.encoder.publish(table, &change, &source, open.number, &self.source.publisher, metrics)
+    }
+}
+
+/// One row's change with its columns collected.
+#[derive(Clone, Copy)]
+enum Row<'v> {
+    Created(&'v [Column<'v>]),
+    Updated(Option<Before<'v>>, &'v [Column<'v>]),
+    Deleted(Before<'v>),
+}
+
+fn missing(columns: &[Column<'_>]) -> u64 {
+    columns.iter().filter(|column| **column == Column::Unchanged).count() as u64
+}
+
+/// Columns of a tuple, in table order, into room that is used again.
+fn collect<'b>(tuple: Tuple<'b>, columns: &mut Vec<Column<'b>>) -> Result<(), Error> {
+    columns.clear();
+    for column in tuple.columns() {
+        columns.push(column.map_err(|error| decoding("a row", error))?);
+    }
+    Ok(())
+}
+
+fn collect_old<'b, 'v>(
+    tuple: OldTuple<'b>,
+    columns: &'v mut Vec<Column<'b>>,
+) -> Result<Before<'v>, Error> {
+    match tuple {
+        OldTuple::Key(tuple) => collect(tuple, columns).map(|()| Before::Key(columns)),
+        OldTuple::Full(tuple) => collect(tuple, columns).map(|()| Before::Full(columns)),
+    }
+}
+
+fn unchanged(table: &Compiled, columns: &[Column<'_>]) -> Error {
+    let names: Vec<&str> = table
+        .columns()
+        .zip(columns)
+        .filter(|(_, column)| **column == Column::Unchanged)
+        .map(|(mapped, _)| mapped.def().name())
+        .collect();
+    Error::new(
+        Part::Data,
+        format!(
+            "the server left out unchanged TOAST values of {}.{}: {}",
+            table.schema,
+            table.name,
+            names.join(", ")
+        ),
+    )
+    .with_advice(format!(
+        "set toast.policy to reselect or placeholder, or ALTER TABLE {}.{} REPLICA IDENTITY FULL",
+        table.schema, table.name
+    ))
+}
+
+fn decoding(what: &str, error: pgoutput::Error) -> Error {
+    Error::new(Part::Postgres, format!("cannot decode {what} of the stream")).with_cause(error)
+}

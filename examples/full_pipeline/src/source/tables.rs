@@ -1,0 +1,188 @@
+//! The tables of the stream: each compiled once per version of its relation, its schemas
+//! registered once, its records encoded into buffers that are used again.
+
+use std::{collections::HashMap, ops::ControlFlow};
+
+use debezium_model::{Change, ColumnDef, MappedColumn, Plan, Record, SchemaIds, Scratch, SourceBlock, Table, TableId};
+use pgoutput::Relation;
+use registry_client::{Client as Registry, NewSchema, Subject};
+
+use super::publisher::Publisher;
+use crate::{
+    config::SourceConfig,
+    error::{Error, Part},
+    metrics::Metrics,
+};
+
+/// One version of a table, ready to encode its rows.
+pub(crate) struct Compiled {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    table: Table,
+    plan: Plan,
+    ids: SchemaIds,
+}
+
+impl Compiled {
+    /// The columns in table order.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &MappedColumn> {
+        self.table.columns().iter()
+    }
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+/// The tables by relation id; `None` for those that the filter leaves out.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    by_relation: HashMap<u32, Option<Compiled>>,
+}
+
+impl Tables {
+    pub(crate) fn get(&self, relation: u32) -> Option<&Compiled> {
+        self.by_relation.get(&relation)?.as_ref()
+    }
+
+    /// Whether the relation was looked at on this connection, wanted or not.
+    pub(crate) fn knows(&self, relation: u32) -> bool {
+        self.by_relation.contains_key(&relation)
+    }
+
+    pub(crate) fn put(&mut self, relation: u32, table: Option<Compiled>) {
+        self.by_relation.insert(relation, table);
+    }
+}
+
+/// Compiles a table and registers its schemas.
+pub(crate) async fn compile(
+    config: &SourceConfig,
+    registry: &Registry,
+    metrics: &Metrics,
+    schema: &str,
+    name: &str,
+    columns: Vec<ColumnDef>,
+) -> Result<Compiled, Error> {
+    let table = Table::new(
+        &config.topic_prefix,
+        TableId::new(schema, name),
+        columns,
+        &config.mapping,
+    )
+    .map_err(|error| {
+        Error::new(Part::Data, format!("cannot map the table {schema}.{name}")).with_cause(error)
+    })?;
+    if table.key_schema().is_none() {
+        tracing::warn!(
+            "{schema}.{name} has no primary key: its records have no key, so their order across \
+             partitions and their compaction are undefined, and updates and deletes need \
+             REPLICA IDENTITY FULL"
+        );
+    }
+    let topic = table.topic().to_owned();
+    let key = match table.key_schema() {
+        Some(schema) => Some(register(registry, metrics, &topic, "key", &schema.to_avro()).await?),
+        None => None,
+    };
+    let value = register(registry, metrics, &topic, "value", &table.value_schema().to_avro()).await?;
+    Ok(Compiled {
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        topic,
+        plan: table.plan(),
+        table,
+        ids: SchemaIds::new(key, value),
+    })
+}
+
+async fn register(
+    registry: &Registry,
+    metrics: &Metrics,
+    topic: &str,
+    side: &str,
+    text: &str,
+) -> Result<u32, Error> {
+    let subject = format!("{topic}-{side}");
+    let id = registry
+        .register(&Subject::new(&subject), &NewSchema::new(text))
+        .await
+        .map_err(|error| registry_error(&subject, error))?;
+    metrics.schema(&subject, id.get());
+    tracing::debug!("{subject} is schema {id}");
+    Ok(id.get())
+}
+
+pub(crate) fn registry_error(what: &str, error: registry_client::Error) -> Error {
+    let retryable = error.is_retryable();
+    let failure =
+        Error::new(Part::Registry, format!("the registry refused or failed {what}")).with_cause(error);
+    if retryable {
+        failure.with_retryable(true).with_advice("see that the registry is up and answers")
+    } else {
+        failure.with_advice("see the registry's compatibility level and this user's rights")
+    }
+}
+
+/// Whether the catalog's columns are those of the relation message. They differ when another
+/// ALTER came after the change that is being decoded.
+pub(crate) fn merge(relation: &Relation<'_>, catalog: Vec<ColumnDef>) -> Result<Vec<ColumnDef>, Error> {
+    let mut by_name: HashMap<String, ColumnDef> =
+        catalog.into_iter().map(|column| (column.name().to_owned(), column)).collect();
+    relation
+        .columns()
+        .map(|column| {
+            let column = column.map_err(|error| {
+                Error::new(Part::Postgres, "cannot read a relation message").with_cause(error)
+            })?;
+            // The message is the truth for names and types; the catalog fills in the rest.
+            Ok(match by_name.remove(column.name) {
+                Some(known) if known.type_oid() == column.type_oid.get() => {
+                    known.with_typmod(column.typmod)
+                }
+                _ => ColumnDef::new(column.name, column.type_oid.get(), "")
+                    .with_typmod(column.typmod),
+            })
+        })
+        .collect()
+}
+
+/// Encodes rows and hands their records to the producer.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    scratch: Scratch,
+}
+
+impl Encoder {
+    pub(crate) fn publish(
+        &mut self,
+        table: &Compiled,
+        change: &Change<'_>,
+        source: &SourceBlock<'_>,
+        transaction: usize,
+        publisher: &Publisher,
+        metrics: &Metrics,
+    ) -> Result<(), Error> {
+        let mut sent = Ok(());
+        let encoded = table.plan.encode(
+            change,
+            source,
+            table.ids,
+            &mut self.scratch,
+            &mut |record: Record<'_>| {
+                let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+                metrics.message_bytes.add(bytes as u64);
+                sent = publisher.send(transaction, &table.topic, record.key, record.value);
+                if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            },
+        );
+        encoded.map_err(|error| {
+            Error::new(Part::Data, format!("cannot encode a row of {}.{}", table.schema, table.name))
+                .with_cause(error)
+        })?;
+        sent
+    }
+}

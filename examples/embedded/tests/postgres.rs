@@ -204,7 +204,10 @@ fn child_reports_its_error() {
 #[test]
 fn a_missing_version_is_fetched() {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let child = again("child_starts_version_18", &[("XDG_CACHE_HOME", cache)]);
+    let child = again(
+        "child_starts_a_version",
+        &[("XDG_CACHE_HOME", cache), ("TEST_VERSION", Path::new("18"))],
+    );
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     if let Some((_, why)) = text.split_once("CANNOT FETCH ") {
@@ -216,8 +219,9 @@ fn a_missing_version_is_fetched() {
 
 #[test]
 #[ignore = "is run by a_missing_version_is_fetched, with a cache of its own"]
-fn child_starts_version_18() {
-    match Postgres::start(Config::new().with_version(18)) {
+fn child_starts_a_version() {
+    let version = env::var("TEST_VERSION").unwrap().parse().unwrap();
+    match Postgres::start(Config::new().with_version(version)) {
         Ok(server) => {
             println!("\nFETCHED {} {}", server.version(), query(&server, "SHOW wal_level")[0]);
         }

@@ -26,7 +26,8 @@ static SERVER: LazyLock<Postgres> = LazyLock::new(|| Postgres::start(Config::new
 #[tokio::test]
 async fn every_table_has_the_shape_of_the_original() {
     let mut db = loaded("shape", &Northwind::new()).await;
-    let shape: Value = serde_json::from_str(include_str!("../testdata/northwind-shape.json")).unwrap();
+    let shape: Value =
+        serde_json::from_str(include_str!("../testdata/northwind-shape.json")).unwrap();
     let mut faults = Vec::new();
     for (table, expected) in shape.as_object().unwrap() {
         let rows = db.number(&format!("SELECT count(*) FROM ods.{table}")).await;
@@ -119,7 +120,11 @@ async fn shares_are_those_of_the_original() {
     }
     for (sql, low, high) in [
         ("SELECT count(DISTINCT customer_id) FROM ods.orders", 89.0, 89.0),
-        ("SELECT max(n) FROM (SELECT count(*) n FROM ods.orders GROUP BY customer_id) t", 31.0, 31.0),
+        (
+            "SELECT max(n) FROM (SELECT count(*) n FROM ods.orders GROUP BY customer_id) t",
+            31.0,
+            31.0,
+        ),
         ("SELECT count(*) FROM ods.orders WHERE order_id = 11075", 0.0, 0.0),
         ("SELECT min(required_date - order_date) FROM ods.orders", 14.0, 14.0),
         ("SELECT max(required_date - order_date) FROM ods.orders", 42.0, 42.0),
@@ -135,7 +140,11 @@ async fn shares_are_those_of_the_original() {
             662.0,
         ),
         ("SELECT count(*) FROM ods.order_details WHERE order_id = 11077", 25.0, 25.0),
-        ("SELECT count(*) FROM ods.orders WHERE order_id = 11077 AND shipped_date IS NULL", 1.0, 1.0),
+        (
+            "SELECT count(*) FROM ods.orders WHERE order_id = 11077 AND shipped_date IS NULL",
+            1.0,
+            1.0,
+        ),
     ] {
         let found = db.number(sql).await;
         assert!((low..=high).contains(&found), "{found} is not from {low} to {high}: {sql}");
@@ -268,7 +277,8 @@ async fn the_story_gives_the_messages_it_is_told_with() {
     let ordered = db.changes().await;
     assert_eq!(ordered.kinds, "B R I U U U C");
     assert_eq!(ordered.items, [None, Some(1), Some(2), Some(3)]);
-    let new = format!("SELECT employee_id FROM ods.orders WHERE order_id = {}", story::NEW_ORDER_ID);
+    let new =
+        format!("SELECT employee_id FROM ods.orders WHERE order_id = {}", story::NEW_ORDER_ID);
     assert_eq!(db.text(&new).await, "8");
 
     db.execute(story::SHIP_ORDER).await;

@@ -84,7 +84,7 @@ impl Master {
     fn categories(&self) -> Inserts {
         let mut rows = Inserts::into("ods.categories");
         for (id, category) in (1_u32..).zip(&CATEGORIES) {
-            rows.row([&id as &dyn Sql, &category.name, &category.description, &NoBytes]);
+            rows.row(&[&id, &category.name, &category.description, &NoBytes]);
         }
         rows
     }
@@ -92,8 +92,7 @@ impl Master {
     fn customer_rows(&self) -> Inserts {
         let mut rows = Inserts::into("ods.customers");
         for customer in &self.customers {
-            let head = [&customer.id as &dyn Sql];
-            rows.row(head.into_iter().chain(customer.party.values()).chain([&customer.fax as _]));
+            rows.row(&customer.party.between(&[&customer.id], &[&customer.fax]));
         }
         rows
     }
@@ -101,8 +100,7 @@ impl Master {
     fn supplier_rows(&self) -> Inserts {
         let mut rows = Inserts::into("ods.suppliers");
         for (id, supplier) in (1_u32..).zip(&self.suppliers) {
-            let tail = [&supplier.fax as &dyn Sql, &supplier.homepage];
-            rows.row([&id as &dyn Sql].into_iter().chain(supplier.party.values()).chain(tail));
+            rows.row(&supplier.party.between(&[&id], &[&supplier.fax, &supplier.homepage]));
         }
         rows
     }
@@ -110,8 +108,8 @@ impl Master {
     fn product_rows(&self) -> Inserts {
         let mut rows = Inserts::into("ods.products");
         for (id, product) in (1_u32..).zip(&self.products) {
-            rows.row([
-                &id as &dyn Sql,
+            rows.row(&[
+                &id,
                 &product.name,
                 &product.supplier,
                 &product.category,
@@ -129,7 +127,7 @@ impl Master {
     fn shippers(&self) -> Inserts {
         let mut rows = Inserts::into("ods.shippers");
         for ((id, company), phone) in (1_u32..).zip(&SHIPPERS).zip(&self.shipper_phones) {
-            rows.row([&id as &dyn Sql, company, phone]);
+            rows.row(&[&id, company, phone]);
         }
         rows
     }
@@ -157,10 +155,10 @@ impl Party {
         }
     }
 
-    /// From `company_name` to `phone`, in the order that both tables have.
-    fn values(&self) -> impl Iterator<Item = &dyn Sql> {
-        [
-            &self.company as &dyn Sql,
+    /// A row with the columns from `company_name` to `phone`, in the order that both tables have.
+    fn between<'a>(&'a self, head: &[&'a dyn Sql], tail: &[&'a dyn Sql]) -> Vec<&'a dyn Sql> {
+        let middle: [&dyn Sql; 9] = [
+            &self.company,
             &self.contact,
             &self.title,
             &self.address,
@@ -169,8 +167,8 @@ impl Party {
             &self.postal_code,
             &self.place.country,
             &self.phone,
-        ]
-        .into_iter()
+        ];
+        [head, &middle, tail].concat()
     }
 }
 
@@ -305,8 +303,8 @@ fn employees() -> Inserts {
         _ => 2,
     });
     for (id, employee) in order {
-        rows.row([
-            &id as &dyn Sql,
+        rows.row(&[
+            &id,
             &employee.last_name,
             &employee.first_name,
             &employee.title,
@@ -332,7 +330,7 @@ fn employees() -> Inserts {
 fn regions() -> Inserts {
     let mut rows = Inserts::into("ods.region");
     for (id, name) in (1_u32..).zip(["Eastern", "Western", "Northern", "Southern"]) {
-        rows.row([&id as &dyn Sql, &name]);
+        rows.row(&[&id, &name]);
     }
     rows
 }
@@ -340,7 +338,7 @@ fn regions() -> Inserts {
 fn territories() -> Inserts {
     let mut rows = Inserts::into("ods.territories");
     for (id, name, region) in &TERRITORIES {
-        rows.row([id as &dyn Sql, name, region]);
+        rows.row(&[id, name, region]);
     }
     rows
 }
@@ -351,7 +349,7 @@ fn employee_territories() -> Inserts {
         .zip(TERRITORIES_OF_EMPLOYEES)
         .flat_map(|(id, count)| std::iter::repeat_n(id, count));
     for (employee, (territory, ..)) in employees.zip(&TERRITORIES) {
-        rows.row([&employee as &dyn Sql, territory]);
+        rows.row(&[&employee, territory]);
     }
     rows
 }

@@ -1,7 +1,7 @@
 use super::{
     master::{Customer, Master, RICSU, VINET},
     random::Random,
-    sql::{Cents, Date, Inserts, Sql},
+    sql::{Cents, Date, Inserts},
 };
 
 /// How many orders and lines one unit of the scale has.
@@ -43,8 +43,8 @@ impl<'a> Block<'a> {
         for (index, (((customer, employee), shipper), freight)) in (0..).zip(rows) {
             let dates = self.dates(index);
             let party = &customer.party;
-            orders.row([
-                &order_id(self.number, index) as &dyn Sql,
+            orders.row(&[
+                &order_id(self.number, index),
                 &customer.id,
                 &employee,
                 &dates.ordered,
@@ -86,7 +86,7 @@ impl<'a> Block<'a> {
                 let price = if early { Cents(list.0 * 4 / 5) } else { list };
                 number += 1;
                 let order = order_id(self.number, index);
-                rows.row([&order as &dyn Sql, &product, &price, &quantity, &Cents(discount)]);
+                rows.row(&[&order, &product, &price, &quantity, &Cents(discount)]);
             }
         }
         rows

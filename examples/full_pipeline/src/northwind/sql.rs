@@ -15,7 +15,7 @@ impl Inserts {
     }
 
     /// Adds one row of values that are already SQL.
-    pub(super) fn row<'a>(&mut self, values: impl IntoIterator<Item = &'a dyn Sql>) {
+    pub(super) fn row(&mut self, values: &[&dyn Sql]) {
         let full = self.rows.is_multiple_of(ROWS);
         if full {
             if let Some(done) = self.statements.last_mut() {
@@ -25,7 +25,7 @@ impl Inserts {
         }
         let Some(statement) = self.statements.last_mut() else { return };
         statement.push_str(if full { "(" } else { ",\n(" });
-        for (index, value) in values.into_iter().enumerate() {
+        for (index, value) in values.iter().enumerate() {
             if index > 0 {
                 statement.push_str(", ");
             }
@@ -170,7 +170,7 @@ mod tests {
     fn statements_end_at_the_limit() {
         let mut inserts = Inserts::into("t (n)");
         for n in 0_u32..501 {
-            inserts.row([&n as &dyn Sql]);
+            inserts.row(&[&n]);
         }
         let statements = inserts.finish();
         assert_eq!(statements.len(), 2);

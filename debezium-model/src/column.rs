@@ -114,7 +114,13 @@ impl ColumnDef {
         &self.name
     }
 
-    /// Its place in the primary key, counted from 1.
+    /// Oid of its type, or of the domain it is declared with.
+    #[must_use]
+    pub fn type_oid(&self) -> u32 {
+        self.type_oid
+    }
+
+    /// Place in the primary key, from 1; none for a column that is not part of it.
     #[must_use]
     pub fn key_position(&self) -> Option<usize> {
         self.key_position

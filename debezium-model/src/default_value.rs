@@ -10,7 +10,7 @@ use crate::value::{Raw, Scalar, ValueScratch, convert};
 /// asking the server.
 pub(crate) fn default_value(kind: &Kind, expression: &str) -> Option<DefaultValue> {
     // Debezium gives no default to these.
-    if matches!(kind, Kind::Bytea(_) | Kind::Array(_) | Kind::Hstore(_)) {
+    if matches!(kind, Kind::Bytea(_) | Kind::Array(_) | Kind::Lost(_) | Kind::Hstore(_)) {
         return None;
     }
     let text = match parse(expression)? {

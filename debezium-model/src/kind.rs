@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Point,
     Hstore(HstoreMode),
     Array(Box<Self>),
+    /// Arrays of bit strings: Debezium gives them the schema of one element and only nulls.
+    Lost(Box<Self>),
 }
 
 /// Schema name of a string type.
@@ -122,9 +124,9 @@ mod oid {
     pub(super) const JSONB: u32 = 3802;
     pub(super) const RANGES: [u32; 6] = [3904, 3906, 3908, 3910, 3912, 3926];
 
-    /// Array types and their elements. `name`, `money`, `interval`, `xml`, `point` and bit string
+    /// Array types and their elements. `name`, `money`, `interval`, `xml`, `point` and `varbit`
     /// arrays are not here: Debezium has no mapping for them.
-    pub(super) const ARRAYS: [(u32, u32); 32] = [
+    pub(super) const ARRAYS: [(u32, u32); 33] = [
         (1000, BOOL),
         (1001, BYTEA),
         (1002, CHAR),
@@ -142,6 +144,7 @@ mod oid {
         (1041, INET),
         (1014, BPCHAR),
         (1015, VARCHAR),
+        (1561, BIT),
         (1182, DATE),
         (1183, TIME),
         (1115, TIMESTAMP),
@@ -185,7 +188,10 @@ impl Kind {
                 return None;
             }
             let element = Self::scalar(element_oid, element_name, typmod, column, mapping)?;
-            return Some(Self::Array(Box::new(element)));
+            return Some(match element {
+                Self::Bits(_) | Self::BitBool => Self::Lost(Box::new(element)),
+                element => Self::Array(Box::new(element)),
+            });
         }
         Self::scalar(type_oid, name, typmod, column, mapping)
     }
@@ -322,6 +328,7 @@ impl Kind {
                 let schema = if element.array_allows_null() { schema.optional() } else { schema };
                 new(ConnectType::Array(schema))
             }
+            Self::Lost(element) => element.schema(),
         }
     }
 
@@ -427,8 +434,7 @@ fn time_unit(mode: TimeMode, typmod: i32, time: bool) -> TimeUnit {
 }
 
 fn array_element_is_mapped(element_oid: u32) -> bool {
-    let dropped =
-        [oid::NAME, oid::MONEY, oid::INTERVAL, oid::BIT, oid::VARBIT, oid::XML, oid::POINT];
+    let dropped = [oid::NAME, oid::MONEY, oid::INTERVAL, oid::VARBIT, oid::XML, oid::POINT];
     !dropped.contains(&element_oid)
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn convert<'a>(
         Kind::Hstore(HstoreMode::Json) => {
             Scalar::Text(hstore::json(raw, &mut scratch.bytes, &mut scratch.text)?)
         }
+        Kind::Lost(_) => Scalar::Null,
         Kind::Hstore(HstoreMode::Map) | Kind::Array(_) => return Err(ErrorKind::OutOfRange),
     })
 }
@@ -160,6 +161,7 @@ pub(crate) fn zero(kind: &Kind) -> Scalar<'static> {
         Kind::Hstore(_) | Kind::Text(TextType::Json) | Kind::Versioned(TextType::Json) => {
             Scalar::Text("{}")
         }
+        Kind::Lost(element) => zero(element),
         _ => Scalar::Text(""),
     }
 }

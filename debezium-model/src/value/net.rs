@@ -137,7 +137,8 @@ fn ipv6(parts: [u16; 8], out: &mut String) {
         }
     }
     if best.1 < 2 {
-        best = (8, 0);
+        // Nowhere: one zero word is printed.
+        best = (parts.len() + 1, 0);
     }
     let [.., p5, p6, p7] = parts;
     let dotted = best.0 == 0 && (best.1 == 6 || (best.1 == 5 && p5 == 0xffff));
@@ -159,7 +160,7 @@ fn ipv6(parts: [u16; 8], out: &mut String) {
     if dotted {
         let ([a, b], [c, d]) = (p6.to_be_bytes(), p7.to_be_bytes());
         print(out, format_args!("{a}.{b}.{c}.{d}"));
-    } else if best.0 + best.1 == 8 {
+    } else if best.0 + best.1 == parts.len() {
         out.push(':');
     }
 }

@@ -74,6 +74,12 @@ pub enum ErrorKind {
     /// A name is not UTF-8.
     #[error("name is not utf-8")]
     InvalidUtf8,
+    /// A name to be encoded holds a zero byte, which ends names on the wire.
+    #[error("name with a zero byte inside")]
+    ZeroInName,
+    /// Something to be encoded is longer than its length field can tell.
+    #[error("too long for the format")]
+    TooLong,
     /// The data does not begin with the signature of binary COPY.
     #[error("not binary copy data")]
     CopySignature,

@@ -37,6 +37,7 @@ pub mod client;
 pub mod copy;
 mod cursor;
 mod decode;
+mod encode;
 mod error;
 mod lsn;
 mod message;
@@ -47,6 +48,7 @@ mod transaction;
 mod tuple;
 
 pub use decode::{Decoder, ProtocolVersion, Streaming};
+pub use encode::TupleBuf;
 pub use error::{Error, ErrorKind};
 pub use lsn::{Lsn, Oid, ParseLsnError, Xid};
 pub use message::{

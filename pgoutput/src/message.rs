@@ -96,6 +96,11 @@ impl<'a> Relation<'a> {
         self.len == 0
     }
 
+    /// The count of columns and the bytes behind it.
+    pub(crate) const fn raw(&self) -> (u16, &'a [u8]) {
+        (self.len, self.columns.rest())
+    }
+
     /// The columns, checked as they are read.
     #[inline]
     pub const fn columns(&self) -> RelationColumns<'a> {
@@ -353,6 +358,12 @@ impl<'a> TypeName<'a> {
 }
 
 impl<'a> Insert<'a> {
+    /// A message to [`encode`](Message::encode), as outside a streamed block.
+    #[must_use]
+    pub const fn new(relation: Oid, new: Tuple<'a>) -> Self {
+        Self { xid: None, relation, new }
+    }
+
     #[inline]
     pub(crate) fn read(cursor: &mut Cursor<'a>, xid: Option<Xid>) -> Result<Self, Error> {
         let relation = cursor.oid()?;
@@ -364,6 +375,12 @@ impl<'a> Insert<'a> {
 }
 
 impl<'a> Update<'a> {
+    /// A message to [`encode`](Message::encode), as outside a streamed block.
+    #[must_use]
+    pub const fn new(relation: Oid, old: Option<OldTuple<'a>>, new: Tuple<'a>) -> Self {
+        Self { xid: None, relation, old, new }
+    }
+
     #[inline]
     pub(crate) fn read(cursor: &mut Cursor<'a>, xid: Option<Xid>) -> Result<Self, Error> {
         let relation = cursor.oid()?;
@@ -381,6 +398,12 @@ impl<'a> Update<'a> {
 }
 
 impl<'a> Delete<'a> {
+    /// A message to [`encode`](Message::encode), as outside a streamed block.
+    #[must_use]
+    pub const fn new(relation: Oid, old: OldTuple<'a>) -> Self {
+        Self { xid: None, relation, old }
+    }
+
     #[inline]
     pub(crate) fn read(cursor: &mut Cursor<'a>, xid: Option<Xid>) -> Result<Self, Error> {
         let relation = cursor.oid()?;

@@ -33,6 +33,15 @@ impl<'a> Tuple<'a> {
         Ok(Self { cursor: body, len })
     }
 
+    pub(crate) const fn from_raw(len: u16, cursor: Cursor<'a>) -> Self {
+        Self { cursor, len }
+    }
+
+    /// The count and the bytes behind it.
+    pub(crate) const fn raw(&self) -> (u16, &'a [u8]) {
+        (self.len, self.cursor.rest())
+    }
+
     /// The number of columns.
     #[inline]
     #[must_use]

@@ -12,7 +12,8 @@ mod support;
 use std::{collections::BTreeMap, fmt::Write};
 
 use pgoutput::{
-    Column, Lsn, Message, Observed, OldTuple, PgTime, Relations, Tuple, Xid, replication::Frame,
+    Column, Lsn, Message, Observed, OldTuple, PgTime, Relations, Tuple, TupleBuf, Xid,
+    replication::Frame,
 };
 use serde_json::{Map, Value, json};
 
@@ -25,8 +26,9 @@ fn every_field_of_every_message() {
         let expected = capture.decoded();
         assert_eq!(capture.frames.len(), expected.len(), "{}", capture.name);
         for (n, (frame, mut expected)) in capture.frames.iter().zip(expected).enumerate() {
-            let Value::Object(found) = frame_json(frame, |message| {
-                let message = decoder.decode(message).unwrap();
+            let Value::Object(found) = frame_json(frame, |message_bytes| {
+                let message = decoder.decode(message_bytes).unwrap();
+                check_encoding(message_bytes, &message);
                 if let Message::Relation(relation) = &message {
                     check_relations(&mut relations, relation);
                 }
@@ -41,8 +43,52 @@ fn every_field_of_every_message() {
             assert_eq!(Value::Object(found), expected, "{} frame {n}", capture.name);
         }
         let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        println!("{}: {} frames equal: {}", capture.name, capture.frames.len(), kinds.join(", "));
+        println!(
+            "{}: {} frames equal and encoded again: {}",
+            capture.name,
+            capture.frames.len(),
+            kinds.join(", ")
+        );
     }
+}
+
+/// Encoded again it is the same, also when its rows are put together from their columns.
+fn check_encoding(bytes: &[u8], message: &Message<'_>) {
+    let mut out = b"before".to_vec();
+    message.encode(&mut out).unwrap();
+    assert_eq!(out, [b"before", bytes].concat());
+    let rebuilt = |tuple: Tuple<'_>| {
+        let mut row = TupleBuf::new();
+        tuple.columns().for_each(|column| row.push(column.unwrap()).unwrap());
+        row
+    };
+    let mut message = *message;
+    let (mut new_row, mut old_row) = (TupleBuf::new(), TupleBuf::new());
+    match &mut message {
+        Message::Insert(m) => new_row = rebuilt(m.new),
+        Message::Update(m) => {
+            new_row = rebuilt(m.new);
+            old_row = m.old.map_or_else(TupleBuf::new, |old| rebuilt(old.tuple()));
+        }
+        Message::Delete(m) => old_row = rebuilt(m.old.tuple()),
+        _ => return,
+    }
+    let old = |old| match old {
+        OldTuple::Key(_) => OldTuple::Key(old_row.as_tuple()),
+        OldTuple::Full(_) => OldTuple::Full(old_row.as_tuple()),
+    };
+    match &mut message {
+        Message::Insert(m) => m.new = new_row.as_tuple(),
+        Message::Update(m) => {
+            m.new = new_row.as_tuple();
+            m.old = m.old.map(old);
+        }
+        Message::Delete(m) => m.old = old(m.old),
+        _ => {}
+    }
+    out.clear();
+    message.encode(&mut out).unwrap();
+    assert_eq!(out, bytes);
 }
 
 fn check_relations(relations: &mut Relations, relation: &pgoutput::Relation<'_>) {
@@ -60,7 +106,11 @@ fn check_relations(relations: &mut Relations, relation: &pgoutput::Relation<'_>)
 }
 
 fn frame_json<'a>(frame: &'a [u8], message: impl FnOnce(&'a [u8]) -> Map<String, Value>) -> Value {
-    match Frame::decode(frame).unwrap() {
+    let decoded = Frame::decode(frame).unwrap();
+    let mut again = Vec::new();
+    decoded.encode(&mut again);
+    assert_eq!(again, frame);
+    match decoded {
         Frame::XLogData { start, end, sent, data } => {
             let mut out = message(data);
             out.insert("frame".into(), json!("w"));

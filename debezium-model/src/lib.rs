@@ -1,4 +1,21 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "avro", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "avro"),
+    doc = "Debezium's change events: schemas, options, consumer types."
+)]
+//!
+//! # Layout of a record
+//!
+//! | offset | size | meaning |
+//! |---|---|---|
+//! | 0 | 1 | zero |
+//! | 1 | 4 | schema id, big-endian |
+//! | 5 | rest | the Avro datum of the key or of the value |
+//!
+//! # Where to look first
+//!
+//! [`Mapping`] holds the options, [`Table`] makes the schemas, and its plan the records;
+//! [`Envelope`] reads them.
 
 mod avro_text;
 mod column;
@@ -17,6 +34,10 @@ mod properties;
 mod schema;
 mod source;
 mod table;
+#[cfg_attr(
+    not(feature = "avro"),
+    allow(dead_code, unused_imports, reason = "rows need all of it, column defaults a part")
+)]
 mod value;
 
 pub use column::ColumnDef;

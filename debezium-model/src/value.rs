@@ -22,7 +22,6 @@ pub(crate) use hstore::Pairs;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Raw<'a> {
     Text(&'a [u8]),
-    #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "only rows are binary"))]
     Binary(&'a [u8]),
 }
 
@@ -53,7 +52,7 @@ pub(crate) enum Scalar<'a> {
 pub(crate) struct ValueScratch {
     text: String,
     digits: Vec<u8>,
-    limbs: Vec<u32>,
+    limbs: Vec<u64>,
     bytes: Vec<u8>,
 }
 

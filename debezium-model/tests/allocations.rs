@@ -66,8 +66,7 @@ fn rows_cost_no_allocation() {
         .collect();
     let first = columns.remove(0).with_not_null().with_key_position(1);
     columns.insert(0, first);
-    let table =
-        Table::new("p", TableId::new("s", "t"), columns, &Mapping::default()).unwrap();
+    let table = Table::new("p", TableId::new("s", "t"), columns, &Mapping::default()).unwrap();
     let row: Vec<Column<'_>> =
         types.iter().map(|(.., text)| Column::Text(text.as_bytes())).collect();
     let mut old = row.clone();

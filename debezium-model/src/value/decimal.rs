@@ -131,7 +131,7 @@ impl<'a> Digits<'a> {
         self,
         mode: Decimal,
         text: &'s mut String,
-        limbs: &mut Vec<u32>,
+        limbs: &mut Vec<u64>,
         bytes: &'s mut Vec<u8>,
     ) -> Result<Scalar<'s>, ErrorKind> {
         match mode {
@@ -201,7 +201,7 @@ impl<'a> Digits<'a> {
     }
 
     /// The number times 10^scale, in the fewest bytes of big-endian two's complement.
-    fn unscaled(self, scale: usize, limbs: &mut Vec<u32>, out: &mut Vec<u8>) {
+    fn unscaled(self, scale: usize, limbs: &mut Vec<u64>, out: &mut Vec<u8>) {
         out.clear();
         let zeros = self.zeros_to(scale);
         let digits = self.whole.iter().chain(self.fraction).copied();
@@ -214,12 +214,12 @@ impl<'a> Digits<'a> {
             return;
         }
         limbs.clear();
-        let mut chunk = 0_u32;
-        let mut power = 1_u32;
+        let mut chunk = 0_u64;
+        let mut power = 1_u64;
         for digit in digits.chain(std::iter::repeat_n(b'0', zeros)) {
-            chunk = chunk * 10 + u32::from(digit - b'0');
+            chunk = chunk * 10 + u64::from(digit - b'0');
             power *= 10;
-            if power == 1_000_000_000 {
+            if power == 1_000_000_000_000_000_000 {
                 multiply_add(limbs, power, chunk);
                 (chunk, power) = (0, 1);
             }
@@ -230,7 +230,7 @@ impl<'a> Digits<'a> {
         if self.negative {
             let mut carry = true;
             for limb in limbs.iter_mut() {
-                (*limb, carry) = (!*limb).overflowing_add(u32::from(carry));
+                (*limb, carry) = (!*limb).overflowing_add(u64::from(carry));
             }
         }
         for limb in limbs.iter().rev() {
@@ -241,21 +241,21 @@ impl<'a> Digits<'a> {
 }
 
 /// `limbs * factor + addend`, least limb first.
-fn multiply_add(limbs: &mut Vec<u32>, factor: u32, addend: u32) {
-    let mut carry = u64::from(addend);
+fn multiply_add(limbs: &mut Vec<u64>, factor: u64, addend: u64) {
+    let mut carry = addend;
     for limb in limbs.iter_mut() {
-        let [low, high] = halves(u64::from(*limb) * u64::from(factor) + carry);
-        *limb = low;
-        carry = high.into();
+        let product = u128::from(*limb) * u128::from(factor) + u128::from(carry);
+        *limb = low(product);
+        carry = low(product >> u64::BITS);
     }
     if carry > 0 {
-        limbs.push(halves(carry)[0]);
+        limbs.push(carry);
     }
 }
 
-fn halves(value: u64) -> [u32; 2] {
-    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
-    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
+#[allow(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+const fn low(value: u128) -> u64 {
+    value as u64
 }
 
 /// How many bytes at the front only repeat the sign.

@@ -297,7 +297,16 @@ mod tests {
     #[test]
     fn the_loader_takes_the_originals_options() {
         let cli = Cli::parse_from([
-            "full-pipeline", "load-demo", "-h", "db", "-p", "1", "-d", "main", "-u", "master",
+            "full-pipeline",
+            "load-demo",
+            "-h",
+            "db",
+            "-p",
+            "1",
+            "-d",
+            "main",
+            "-u",
+            "master",
         ]);
         let Some(Command::LoadDemo(args)) = cli.command else { panic!("not the loader") };
         assert_eq!((args.host.as_str(), args.port), ("db", 1));

@@ -84,7 +84,11 @@ impl Stage {
             None
         };
         for (name, chosen, own) in [
-            ("Kafka broker", &mut endpoints.brokers, services.as_ref().map(|s| &s.addresses().kafka)),
+            (
+                "Kafka broker",
+                &mut endpoints.brokers,
+                services.as_ref().map(|s| &s.addresses().kafka),
+            ),
             (
                 "schema registry",
                 &mut endpoints.registry_url,
@@ -106,7 +110,14 @@ impl Stage {
             embedded.push("object store (a folder)");
         }
         output.line(format!("objects in {}", endpoints.bucket.as_deref().unwrap_or_default()));
-        Ok(Self { endpoints, embedded, outside, started, _postgres: own_postgres, _services: services })
+        Ok(Self {
+            endpoints,
+            embedded,
+            outside,
+            started,
+            _postgres: own_postgres,
+            _services: services,
+        })
     }
 
     async fn database(&self) -> Result<Client, Error> {
@@ -123,12 +134,12 @@ async fn start_postgres() -> Result<Postgres, Error> {
     let started = tokio::task::spawn_blocking(|| Postgres::start(postgres::Config::new())).await;
     match started {
         Ok(Ok(server)) => Ok(server),
-        Ok(Err(error)) => Err(Error::new(Part::Embedded, "no throwaway Postgres")
-            .with_cause(error)
-            .with_advice(
+        Ok(Err(error)) => {
+            Err(Error::new(Part::Embedded, "no throwaway Postgres").with_cause(error).with_advice(
                 "install the server (on Debian and Ubuntu: apt-get install postgresql), or name \
                  a running one with --postgres-url",
-            )),
+            ))
+        }
         Err(join) => Err(Error::new(Part::Embedded, "no throwaway Postgres").with_cause(join)),
     }
 }
@@ -168,8 +179,7 @@ impl Cast {
         output.line(format!("1. loaded: {orders} orders in ods.cdc_events"));
         drop(registry);
         let metrics = Arc::new(Metrics::default());
-        let source =
-            Arc::new(Source::prepare(source_config, metrics.clone(), stop.clone()).await?);
+        let source = Arc::new(Source::prepare(source_config, metrics.clone(), stop.clone()).await?);
         let (mut sink, close_now) = Sink::prepare(sink_config, metrics.clone(), stop).await?;
         let source_task = tokio::spawn({
             let source = source.clone();
@@ -204,7 +214,10 @@ impl Cast {
                 }
                 if self.source_task.is_finished() || self.sink_task.is_finished() {
                     // Its own error, which leave() collects, says more.
-                    return Err(Error::new(Part::Story, format!("{what}: the pipeline ended early")));
+                    return Err(Error::new(
+                        Part::Story,
+                        format!("{what}: the pipeline ended early"),
+                    ));
                 }
                 if Instant::now() > deadline {
                     return Err(Error::new(
@@ -357,10 +370,10 @@ impl Cast {
                 })
                 .collect(),
         };
-        if args.json {
-            if let Ok(text) = serde_json::to_string(&report) {
-                Output::raw(&text);
-            }
+        if args.json
+            && let Ok(text) = serde_json::to_string(&report)
+        {
+            Output::raw(&text);
         }
         output.line("");
         for line in report.summary.lines() {
@@ -498,7 +511,8 @@ async fn expect_versions(
     expected: &[u32],
 ) -> Result<(), Error> {
     let failed = |error: registry_client::Error| {
-        Error::new(Part::Registry, format!("cannot list the versions of {subject}")).with_cause(error)
+        Error::new(Part::Registry, format!("cannot list the versions of {subject}"))
+            .with_cause(error)
     };
     let versions = registry.versions(&Subject::new(subject)).await.map_err(failed)?;
     let versions: Vec<u32> = versions.into_iter().filter_map(Version::get).collect();

@@ -22,7 +22,7 @@ const FIRST_CONTACT: Duration = Duration::from_secs(10);
 
 /// The token source that any number of clients share; `None` without IAM.
 #[derive(Debug, Clone, Default)]
-pub struct Login {
+pub(crate) struct Login {
     tokens: Option<Arc<TokenProvider>>,
 }
 
@@ -33,27 +33,27 @@ impl Login {
     /// # Errors
     ///
     /// No region in the broker's name, or no credentials in the environment.
-    pub async fn new(settings: &ClientSettings) -> Result<Self, Error> {
+    pub(crate) async fn new(settings: &ClientSettings) -> Result<Self, Error> {
         if !settings.iam {
             return Ok(Self::default());
         }
         let broker = settings.brokers.split(',').next().unwrap_or_default();
-        let region = match std::env::var("AWS_REGION").or_else(|_| std::env::var("AWS_DEFAULT_REGION"))
-        {
-            Ok(region) => Region::new(&region),
-            Err(_) => Region::from_host(broker),
-        }
-        .map_err(|error| {
-            Error::new(Part::Config, format!("no AWS region for the broker {broker}"))
-                .with_cause(error)
-                .with_advice("set AWS_REGION to the cluster's region")
-        })?;
+        let region =
+            match std::env::var("AWS_REGION").or_else(|_| std::env::var("AWS_DEFAULT_REGION")) {
+                Ok(region) => Region::new(&region),
+                Err(_) => Region::from_host(broker),
+            }
+            .map_err(|error| {
+                Error::new(Part::Config, format!("no AWS region for the broker {broker}"))
+                    .with_cause(error)
+                    .with_advice("set AWS_REGION to the cluster's region")
+            })?;
         let provider =
             TokenProvider::new(Signer::new(region), Arc::new(EnvironmentCredentials::new()));
         provider.token().await.map_err(|error| {
-            Error::new(Part::Kafka, "cannot sign an IAM token")
-                .with_cause(error)
-                .with_advice("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN)")
+            Error::new(Part::Kafka, "cannot sign an IAM token").with_cause(error).with_advice(
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN)",
+            )
         })?;
         Ok(Self { tokens: Some(Arc::new(provider)) })
     }
@@ -73,7 +73,7 @@ impl Login {
 
 /// The context of clients that only need to log in.
 #[derive(Debug, Clone)]
-pub struct LoginContext(pub Login);
+pub(crate) struct LoginContext(pub(crate) Login);
 
 impl ClientContext for LoginContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
@@ -86,7 +86,10 @@ impl ClientContext for LoginContext {
         tracing::debug!("kafka client: {error}: {reason}");
     }
 
-    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    fn generate_oauth_token(
+        &self,
+        _: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.0.oauth_token()
     }
 }
@@ -139,7 +142,7 @@ pub(crate) fn creation_error(error: KafkaError) -> Error {
 /// # Errors
 ///
 /// Nobody answered within ten seconds.
-pub async fn reach(settings: &ClientSettings, login: &Login) -> Result<(), Error> {
+pub(crate) async fn reach(settings: &ClientSettings, login: &Login) -> Result<(), Error> {
     let mut config = base(settings);
     finish(&mut config, settings);
     let context = LoginContext(login.clone());
@@ -167,7 +170,7 @@ pub async fn reach(settings: &ClientSettings, login: &Login) -> Result<(), Error
 /// # Errors
 ///
 /// The broker refuses, or does not answer.
-pub async fn create_topics(
+pub(crate) async fn create_topics(
     settings: &ClientSettings,
     login: &Login,
     topics: &[(&str, bool)],
@@ -210,4 +213,3 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
         Err(join) => Err(Error::new(Part::Kafka, "a Kafka call was cut off").with_cause(join)),
     }
 }
-

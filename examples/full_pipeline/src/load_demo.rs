@@ -58,9 +58,8 @@ async fn connect_or_create(config: &Config, database: &str) -> Result<Client, Er
     let target = config.clone().with_database(database);
     match Client::connect(&target).await {
         Err(error) if error.sqlstate() == Some("3D000") => {
-            let mut client = Client::connect(&config.clone().with_database("postgres"))
-                .await
-                .map_err(failed)?;
+            let mut client =
+                Client::connect(&config.clone().with_database("postgres")).await.map_err(failed)?;
             client
                 .execute(&format!("CREATE DATABASE {}", quote_identifier(database)))
                 .await

@@ -1,6 +1,6 @@
 //! The program: see the crate's documentation, or `full-pipeline --help`.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use full_pipeline::{
@@ -13,23 +13,24 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // RUST_LOG says more; the default shows what an operator has to know.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     // The one TLS provider of the process; a second installation would be a second provider.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         Output::error("two TLS providers");
         return ExitCode::FAILURE;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            Output::error(&format!("cannot start: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                Output::error(&format!("cannot start: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
     let outcome = runtime.block_on(async {
         let (stopper, asked) = shutdown::shutdown();
         shutdown::stop_on_signals(stopper);

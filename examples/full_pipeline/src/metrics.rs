@@ -145,7 +145,7 @@ pub struct Usage {
 
 /// Reads this process's usage; `None` where there is no `/proc`.
 #[must_use]
-pub fn usage() -> Option<Usage> {
+pub(crate) fn usage() -> Option<Usage> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let peak_kib = status
         .lines()

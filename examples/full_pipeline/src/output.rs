@@ -91,7 +91,7 @@ impl Drop for Progress {
 
 /// A number of bytes as people read it.
 #[must_use]
-pub fn bytes(n: u64) -> String {
+pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut whole = n;
     let mut tenth = 0;

@@ -10,7 +10,7 @@ use crate::error::{Error, Part};
 /// # Errors
 ///
 /// The URL is none, or the registry does not answer as one.
-pub async fn reach(url: &str) -> Result<Client, Error> {
+pub(crate) async fn reach(url: &str) -> Result<Client, Error> {
     let failed = |error: registry_client::Error| {
         Error::new(Part::Registry, format!("no schema registry answers at {}", redacted(url)))
             .with_retryable(error.is_retryable())
@@ -24,8 +24,9 @@ pub async fn reach(url: &str) -> Result<Client, Error> {
 
 /// The URL without what stands before an `@`.
 #[must_use]
-pub fn redacted(url: &str) -> String {
-    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+pub(crate) fn redacted(url: &str) -> String {
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)))
+    {
         Some((scheme, host)) => format!("{scheme}://{host}"),
         None => url.to_owned(),
     }

@@ -47,7 +47,8 @@ impl Services {
     ///
     /// The process cannot be started, or does not say where it listens.
     pub async fn spawn() -> Result<Self, Error> {
-        let failed = |what: &str| Error::new(Part::Embedded, format!("the broker and registry: {what}"));
+        let failed =
+            |what: &str| Error::new(Part::Embedded, format!("the broker and registry: {what}"));
         let program = std::env::current_exe()
             .map_err(|error| failed("this program's path is unknown").with_cause(error))?;
         Self::spawn_program(program).await
@@ -59,7 +60,8 @@ impl Services {
     ///
     /// As [`spawn`](Self::spawn).
     pub async fn spawn_program(program: PathBuf) -> Result<Self, Error> {
-        let failed = |what: &str| Error::new(Part::Embedded, format!("the broker and registry: {what}"));
+        let failed =
+            |what: &str| Error::new(Part::Embedded, format!("the broker and registry: {what}"));
         let data = tempfile::Builder::new()
             .prefix("full-pipeline-broker-")
             .tempdir()
@@ -117,8 +119,9 @@ pub async fn serve(args: ServicesArgs, shutdown: Shutdown) -> Result<(), Error> 
     let data_dir = match &args.data_dir {
         Some(dir) => dir.clone(),
         None => {
-            temporary = tempfile::tempdir()
-                .map_err(|error| Error::new(Part::Embedded, "no temporary folder").with_cause(error))?;
+            temporary = tempfile::tempdir().map_err(|error| {
+                Error::new(Part::Embedded, "no temporary folder").with_cause(error)
+            })?;
             tracing::info!("messages are kept in {} until the end", temporary.path().display());
             temporary.path().to_path_buf()
         }
@@ -130,10 +133,12 @@ pub async fn serve(args: ServicesArgs, shutdown: Shutdown) -> Result<(), Error> 
                 .with_cause(error)
                 .with_advice("choose another address with --kafka-listen")
         })?;
-    let registry = start_registry(args.registry_listen, &args.compatibility, "--registry-listen").await?;
+    let registry =
+        start_registry(args.registry_listen, &args.compatibility, "--registry-listen").await?;
     let addresses = Addresses { kafka: broker.bootstrap(), registry: registry.url() };
-    let line = serde_json::to_string(&addresses)
-        .map_err(|error| Error::new(Part::Embedded, "cannot say where we listen").with_cause(error))?;
+    let line = serde_json::to_string(&addresses).map_err(|error| {
+        Error::new(Part::Embedded, "cannot say where we listen").with_cause(error)
+    })?;
     Output::raw(&line);
     if args.exit_with_parent {
         // Input that ends is the parent's end, however it came.
@@ -145,10 +150,9 @@ pub async fn serve(args: ServicesArgs, shutdown: Shutdown) -> Result<(), Error> 
         shutdown.requested().await;
     }
     registry.shutdown().await;
-    broker
-        .shutdown()
-        .await
-        .map_err(|error| Error::new(Part::Embedded, "the broker did not end well").with_cause(error))
+    broker.shutdown().await.map_err(|error| {
+        Error::new(Part::Embedded, "the broker did not end well").with_cause(error)
+    })
 }
 
 /// Serves a registry until shutdown.

@@ -21,6 +21,7 @@ pub(super) const SOURCE: &[&str] = &[
     "interval.handling.mode",
     "key.converter",
     "key.converter.schema.registry.url",
+    "keyless.tables",
     "message.key.columns",
     "money.fraction.digits",
     "plugin.name",

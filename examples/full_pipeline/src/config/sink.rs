@@ -7,7 +7,7 @@ use s3_partitioner::Settings;
 
 use super::{
     ClientSettings, Endpoints, Properties, keys, report_unknown,
-    source::{kafka, registry_url},
+    source::{expect_class, kafka, registry_url},
 };
 use crate::error::Error;
 
@@ -81,8 +81,7 @@ impl SinkConfig {
             .collect();
         let bucket = properties.take(&["s3.bucket.name"]).map(|bucket| format!("s3://{bucket}"));
         let bucket = endpoints.bucket.clone().or(bucket).unwrap_or_else(|| {
-            properties
-                .problem("the bucket is missing: give --bucket or s3.bucket.name".to_owned());
+            properties.problem("the bucket is missing: give --bucket or s3.bucket.name".to_owned());
             String::new()
         });
         let region = properties.take(&["s3.region"]);
@@ -116,7 +115,6 @@ impl SinkConfig {
         let mut rest = properties.rest();
         // The connector's own default would stop the sink at the first delete.
         rest.entry("behavior.on.null.values".to_owned()).or_insert_with(|| "ignore".to_owned());
-        rest.insert("avro.codec".to_owned(), codec.name().to_owned());
         let fields = ["partition.field.name", "timestamp.field"]
             .iter()
             .filter_map(|key| rest.get(*key))
@@ -161,13 +159,5 @@ impl SinkConfig {
             registry_url,
             kafka,
         })
-    }
-}
-
-fn expect_class(properties: &mut Properties, key: &str, wanted: &str) {
-    if let Some(class) = properties.take(&[key]) {
-        if class.rsplit('.').next() != Some(wanted) {
-            properties.problem(format!("{key}: {class:?} is not supported; only {wanted} is"));
-        }
     }
 }

@@ -35,6 +35,8 @@ pub struct SourceConfig {
     pub kafka: ClientSettings,
     /// The compacted topic that holds the connector's position.
     pub offsets_topic: String,
+    /// What happens to published tables whose rows nothing identifies.
+    pub keyless: Keyless,
     /// Whether records carry the connector's context headers.
     pub context_headers: bool,
 }
@@ -59,6 +61,17 @@ pub enum ToastPolicy {
     Reselect,
     /// The source stops.
     Fail,
+}
+
+/// What happens to a table without a primary key (or other replica identity) whose updates and
+/// deletes are published: Postgres refuses them to every writer of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keyless {
+    /// The source does not start.
+    Fail,
+    /// Its inserts are followed, without keys, as Debezium does.
+    Allow,
 }
 
 /// Include and exclude lists: regular expressions that must match the whole name.
@@ -117,12 +130,12 @@ impl SourceConfig {
         endpoints: &Endpoints,
     ) -> Result<Self, Error> {
         let name = properties.take(&["name"]);
-        expect(&mut properties, "connector.class", "PostgresConnector");
-        expect(&mut properties, "plugin.name", "pgoutput");
-        if let Some(tasks) = properties.parsed::<u32>("tasks.max", "a whole number") {
-            if tasks != 1 {
-                properties.problem(format!("tasks.max: {tasks}; a slot has one reader, use 1"));
-            }
+        expect_class(&mut properties, "connector.class", "PostgresConnector");
+        expect_class(&mut properties, "plugin.name", "pgoutput");
+        if let Some(tasks) = properties.parsed::<u32>("tasks.max", "a whole number")
+            && tasks != 1
+        {
+            properties.problem(format!("tasks.max: {tasks}; a slot has one reader, use 1"));
         }
         let topic_prefix = properties.required(
             &["topic.prefix", "database.server.name"],
@@ -132,13 +145,13 @@ impl SourceConfig {
         check_slot(&slot, &mut properties);
         let publication =
             properties.take(&["publication.name"]).unwrap_or_else(|| "dbz_publication".to_owned());
-        if let Some(mode) = properties.take(&["publication.autocreate.mode"]) {
-            if mode != "disabled" {
-                tracing::warn!(
-                    "publication.autocreate.mode={mode}: publications are never created here; \
+        if let Some(mode) = properties.take(&["publication.autocreate.mode"])
+            && mode != "disabled"
+        {
+            tracing::warn!(
+                "publication.autocreate.mode={mode}: publications are never created here; \
                      create {publication} yourself"
-                );
-            }
+            );
         }
         let tables = TableFilter::read(&mut properties);
         let snapshot = match properties.take(&["snapshot.mode"]).as_deref() {
@@ -159,23 +172,30 @@ impl SourceConfig {
                 ToastPolicy::Placeholder
             }
         };
+        let keyless = match properties.take(&["keyless.tables"]).as_deref() {
+            None | Some("fail") => Keyless::Fail,
+            Some("allow") => Keyless::Allow,
+            Some(other) => {
+                properties.problem(format!("keyless.tables: {other:?}; use fail or allow"));
+                Keyless::Fail
+            }
+        };
         let context_headers =
             properties.take(&["extended.headers.enabled"]).as_deref() != Some("false");
-        if let Some(support) = properties.take(&["exactly.once.source.support"]) {
-            if support == "required" {
-                properties.problem(
-                    "exactly.once.source.support: required is not supported yet; \
+        if let Some(support) = properties.take(&["exactly.once.source.support"])
+            && support == "required"
+        {
+            properties.problem(
+                "exactly.once.source.support: required is not supported yet; \
                      delivery is at least once"
-                        .to_owned(),
-                );
-            }
+                    .to_owned(),
+            );
         }
         let registry_url = registry_url(&mut properties, endpoints);
         let postgres = postgres(&mut properties, endpoints);
         let kafka = kafka(&mut properties, endpoints, "producer.");
-        let offsets_topic = properties
-            .take(&["offset.storage.topic"])
-            .unwrap_or_else(|| "_cdc_offsets".to_owned());
+        let offsets_topic =
+            properties.take(&["offset.storage.topic"]).unwrap_or_else(|| "_cdc_offsets".to_owned());
         for key in HARMLESS {
             properties.take(&[key]);
         }
@@ -207,6 +227,7 @@ impl SourceConfig {
                 registry_url,
                 kafka,
                 offsets_topic,
+                keyless,
                 context_headers,
             }),
             _ => Err(Error::config(&problems)),
@@ -226,11 +247,12 @@ const HARMLESS: [&str; 8] = [
     "status.update.interval.ms",
 ];
 
-fn expect(properties: &mut Properties, key: &str, wanted: &str) {
-    if let Some(value) = properties.take(&[key]) {
-        if value.rsplit('.').next() != Some(wanted) {
-            properties.problem(format!("{key}: {value:?} is not supported; only {wanted} is"));
-        }
+/// Refuses any class but the one whose work is done here; its package does not matter.
+pub(super) fn expect_class(properties: &mut Properties, key: &str, wanted: &str) {
+    if let Some(value) = properties.take(&[key])
+        && value.rsplit('.').next() != Some(wanted)
+    {
+        properties.problem(format!("{key}: {value:?} is not supported; only {wanted} is"));
     }
 }
 
@@ -249,12 +271,12 @@ pub(super) fn registry_url(properties: &mut Properties, endpoints: &Endpoints) -
     let mut found: Option<String> = None;
     for side in ["key", "value"] {
         let class = properties.take(&[&format!("{side}.converter")]);
-        if let Some(class) = class {
-            if class.rsplit('.').next() != Some("AvroConverter") {
-                properties.problem(format!(
-                    "{side}.converter: {class:?} is not supported; only AvroConverter is"
-                ));
-            }
+        if let Some(class) = class
+            && class.rsplit('.').next() != Some("AvroConverter")
+        {
+            properties.problem(format!(
+                "{side}.converter: {class:?} is not supported; only AvroConverter is"
+            ));
         }
         let mut settings = properties.take_prefixed(&format!("{side}.converter."));
         let url = settings

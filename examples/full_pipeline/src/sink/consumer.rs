@@ -41,7 +41,10 @@ impl ClientContext for Context {
         tracing::debug!("kafka consumer: {error}: {reason}");
     }
 
-    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    fn generate_oauth_token(
+        &self,
+        _: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.login.oauth_token()
     }
 }
@@ -87,9 +90,9 @@ pub(super) fn join(config: &SinkConfig, login: &Login) -> Result<StreamConsumer<
     let consumer: StreamConsumer<Context> =
         client.create_with_context(context).map_err(kafka::creation_error)?;
     let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
-    consumer.subscribe(&topics).map_err(|error| {
-        Error::new(Part::Kafka, "cannot subscribe").with_cause(error)
-    })?;
+    consumer
+        .subscribe(&topics)
+        .map_err(|error| Error::new(Part::Kafka, "cannot subscribe").with_cause(error))?;
     Ok(consumer)
 }
 

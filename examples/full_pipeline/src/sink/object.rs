@@ -124,10 +124,10 @@ impl OpenObject {
 
     /// Gives the object up; best effort, since a bucket's lifecycle rule removes what stays.
     pub(super) async fn abort(mut self) {
-        if let Some(upload) = &mut self.upload {
-            if let Err(error) = upload.abort().await {
-                tracing::warn!("parts of {} stay behind: {error}", self.path);
-            }
+        if let Some(upload) = &mut self.upload
+            && let Err(error) = upload.abort().await
+        {
+            tracing::warn!("parts of {} stay behind: {error}", self.path);
         }
     }
 }

@@ -119,7 +119,8 @@ impl Partition {
         Self {
             topic: topic.to_owned(),
             partition,
-            rotation: Rotation::new(shared.settings.rotation().clone()).with_forced_end(plan.forced_end()),
+            rotation: Rotation::new(shared.settings.rotation().clone())
+                .with_forced_end(plan.forced_end()),
             plan,
             open: Vec::new(),
             encoded: String::new(),
@@ -136,7 +137,8 @@ impl Partition {
         commit: &(dyn Commit + Sync),
         now: SystemTime,
     ) -> Result<(), Error> {
-        let frame = Framing::CONFLUENT.split(incoming.value).map_err(|e| self.bad(incoming.offset, e))?;
+        let frame =
+            Framing::CONFLUENT.split(incoming.value).map_err(|e| self.bad(incoming.offset, e))?;
         let id = schema_id(incoming.value).map_err(|e| self.bad(incoming.offset, e))?;
         let known = shared
             .schemas
@@ -168,17 +170,20 @@ impl Partition {
                 break decided;
             }
             let reason = reason(self.rotation.reason());
-            close(
-                &mut self.plan, &mut self.rotation, &mut self.open, reason, shared, commit, now,
-            )
-            .await?;
+            close(&mut self.plan, &mut self.rotation, &mut self.open, reason, shared, commit, now)
+                .await?;
         };
         let object = match self.open.iter().position(|(encoded, _)| *encoded == self.encoded) {
             Some(index) => index,
             None => {
                 self.path.clear();
                 let settings = &shared.settings;
-                settings.namer().object(&self.encoded, &record(), settings.extension(), &mut self.path);
+                settings.namer().object(
+                    &self.encoded,
+                    &record(),
+                    settings.extension(),
+                    &mut self.path,
+                );
                 let object = OpenObject::new(
                     self.path.clone(),
                     id,

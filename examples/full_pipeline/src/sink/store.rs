@@ -21,7 +21,7 @@ use crate::{
 /// # Errors
 ///
 /// The folder cannot be made or written, or the bucket cannot be used.
-pub async fn open(config: &SinkConfig) -> Result<Arc<dyn ObjectStore>, Error> {
+pub(super) async fn open(config: &SinkConfig) -> Result<Arc<dyn ObjectStore>, Error> {
     let store = match config.bucket.strip_prefix("s3://") {
         Some(bucket) => s3(bucket, config)?,
         None => folder(&config.bucket)?,

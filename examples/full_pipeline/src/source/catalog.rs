@@ -26,7 +26,9 @@ pub(crate) async fn check_server(client: &mut Client, publication: &str) -> Resu
     if level != "logical" {
         return Err(Error::new(
             Part::Postgres,
-            format!("the server has wal_level={level}; logical replication needs wal_level=logical"),
+            format!(
+                "the server has wal_level={level}; logical replication needs wal_level=logical"
+            ),
         )
         .with_advice(
             "ALTER SYSTEM SET wal_level = logical and restart the server; on RDS and Aurora set \
@@ -55,7 +57,12 @@ pub(crate) async fn published_tables(
     publication: &str,
 ) -> Result<Vec<PublishedTable>, Error> {
     let sql = format!(
-        "SELECT p.schemaname, p.tablename, c.oid FROM pg_publication_tables p \
+        "SELECT p.schemaname, p.tablename, c.oid, \
+                b.pubupdate OR b.pubdelete AS needs_identity, \
+                c.relreplident IN ('f', 'i') OR EXISTS (SELECT FROM pg_index x \
+                  WHERE x.indrelid = c.oid AND x.indisprimary AND c.relreplident = 'd') \
+                AS has_identity \
+         FROM pg_publication_tables p JOIN pg_publication b ON b.pubname = p.pubname \
          JOIN pg_namespace n ON n.nspname = p.schemaname \
          JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename \
          WHERE p.pubname = {} ORDER BY p.schemaname COLLATE \"C\", p.tablename COLLATE \"C\"",
@@ -68,6 +75,8 @@ pub(crate) async fn published_tables(
                 schema: text(row, "schemaname")?,
                 table: text(row, "tablename")?,
                 oid: number(row, "oid")?,
+                lacks_identity: row.by_name("needs_identity") == Some("t")
+                    && row.by_name("has_identity") != Some("t"),
             })
         })
         .collect()
@@ -79,6 +88,9 @@ pub(crate) struct PublishedTable {
     pub(crate) schema: String,
     pub(crate) table: String,
     pub(crate) oid: u32,
+    /// Updates and deletes are published, and nothing would say of which row: Postgres refuses
+    /// them.
+    pub(crate) lacks_identity: bool,
 }
 
 /// The columns of a table as the model wants them, in table order.

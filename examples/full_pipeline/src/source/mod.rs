@@ -26,7 +26,7 @@ use registry_client::Client as Registry;
 
 use self::{offsets::Position, publisher::Publisher, tables::Compiled, tracker::Tracker};
 use crate::{
-    config::{SnapshotMode, SourceConfig},
+    config::{Keyless, SnapshotMode, SourceConfig},
     error::{Error, Part},
     kafka::{self, Login},
     metrics::Metrics,
@@ -78,9 +78,11 @@ impl Source {
     ) -> Result<Self, Error> {
         let mut client = connect(&config).await?;
         catalog::check_server(&mut client, &config.publication).await?;
-        let rows = catalog::query(&mut client, "asking the database's name", "SELECT current_database()")
-            .await?;
+        let rows =
+            catalog::query(&mut client, "asking the database's name", "SELECT current_database()")
+                .await?;
         let database = rows.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
+        refuse_keyless(&config, &mut client).await?;
         let registry = registry::reach(&config.registry_url).await?;
         let login = Login::new(&config.kafka).await?;
         kafka::reach(&config.kafka, &login).await?;
@@ -147,7 +149,8 @@ impl Source {
     pub async fn drop_slot(&self) -> Result<(), Error> {
         let mut client = self.connect().await?;
         if catalog::slot(&mut client, &self.config.slot).await?.is_some() {
-            let sql = format!("SELECT pg_drop_replication_slot({})", quote_literal(&self.config.slot));
+            let sql =
+                format!("SELECT pg_drop_replication_slot({})", quote_literal(&self.config.slot));
             catalog::query(&mut client, "dropping the slot", &sql).await?;
         }
         Ok(())
@@ -207,7 +210,10 @@ impl Source {
                     .await
                     .map_err(|error| postgres_error("opening the replication connection", error))?;
                 let created = client
-                    .create_slot(&self.config.slot, &SlotOptions::new().with_snapshot(SnapshotAction::Export))
+                    .create_slot(
+                        &self.config.slot,
+                        &SlotOptions::new().with_snapshot(SnapshotAction::Export),
+                    )
                     .await
                     .map_err(|error| postgres_error("creating the slot", error))?;
                 tracing::info!(slot = %self.config.slot, at = %created.consistent_point, "slot created");
@@ -216,7 +222,8 @@ impl Source {
             }
         };
         let rows = if self.config.snapshot == SnapshotMode::Initial {
-            let taken = self.snapshot(&mut reader, exporter.as_ref().map(|(_, name)| name.as_str()), start);
+            let taken =
+                self.snapshot(&mut reader, exporter.as_ref().map(|(_, name)| name.as_str()), start);
             match taken.await {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -320,7 +327,8 @@ impl Source {
         columns: Vec<ColumnDef>,
     ) -> Result<Compiled, Error> {
         let table =
-            tables::compile(&self.config, &self.registry, &self.metrics, schema, name, columns).await?;
+            tables::compile(&self.config, &self.registry, &self.metrics, schema, name, columns)
+                .await?;
         kafka::create_topics(&self.config.kafka, &self.login, &[(&table.topic, false)]).await?;
         Ok(table)
     }
@@ -328,6 +336,32 @@ impl Source {
     async fn connect(&self) -> Result<Client, Error> {
         connect(&self.config).await
     }
+}
+
+/// Refuses tables whose writers Postgres would stop, unless the configuration allows them.
+async fn refuse_keyless(config: &SourceConfig, client: &mut Client) -> Result<(), Error> {
+    let tables: Vec<String> = catalog::published_tables(client, &config.publication)
+        .await?
+        .into_iter()
+        .filter(|table| table.lacks_identity && config.tables.includes(&table.schema, &table.table))
+        .map(|table| format!("{}.{}", table.schema, table.table))
+        .collect();
+    if tables.is_empty() || config.keyless == Keyless::Allow {
+        return Ok(());
+    }
+    let (list, first) = (tables.join(", "), tables.first().map_or("", String::as_str));
+    Err(Error::new(
+        Part::Postgres,
+        format!(
+            "no primary key: {list}; while {} is published, Postgres refuses every UPDATE and \
+             DELETE there, and the records would have no key",
+            config.publication
+        ),
+    )
+    .with_advice(format!(
+        "ALTER TABLE {first} ADD PRIMARY KEY (…), or REPLICA IDENTITY FULL; or leave the table out \
+         with table.exclude.list; or follow its inserts without keys with keyless.tables=allow"
+    )))
 }
 
 async fn connect(config: &SourceConfig) -> Result<Client, Error> {
@@ -347,9 +381,9 @@ pub(crate) fn postgres_error(what: &str, error: client::Error) -> Error {
         Some("42501") => {
             Some("the user needs REPLICATION (on RDS: rds_replication) and SELECT on the tables")
         }
-        Some("53400") | Some("55006") => {
-            Some("raise max_replication_slots and max_wal_senders, or stop other readers of the slot")
-        }
+        Some("53400") | Some("55006") => Some(
+            "raise max_replication_slots and max_wal_senders, or stop other readers of the slot",
+        ),
         _ if retryable => Some("see that the server runs and that --postgres-url names it"),
         _ => None,
     };
@@ -421,7 +455,7 @@ fn run_id() -> String {
         "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
         millis >> 16 & 0xffff_ffff,
         millis & 0xffff,
-        now % 1_000_000 & 0xfff,
+        (now % 1_000_000) & 0xfff,
         0x8000 | random >> 48 & 0x3fff,
         random & 0xffff_ffff_ffff
     )

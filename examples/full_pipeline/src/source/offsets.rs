@@ -55,12 +55,15 @@ pub(crate) async fn read(config: &SourceConfig, login: &Login) -> Result<Option<
             .collect();
         let mut newest = None;
         for partition in partitions {
-            let (low, high) = consumer.fetch_watermarks(&topic, partition, ANSWER).map_err(failed)?;
+            let (low, high) =
+                consumer.fetch_watermarks(&topic, partition, ANSWER).map_err(failed)?;
             if low >= high {
                 continue;
             }
             let mut assignment = TopicPartitionList::new();
-            assignment.add_partition_offset(&topic, partition, Offset::Offset(low)).map_err(failed)?;
+            assignment
+                .add_partition_offset(&topic, partition, Offset::Offset(low))
+                .map_err(failed)?;
             consumer.assign(&assignment).map_err(failed)?;
             loop {
                 let Some(message) = consumer.poll(ANSWER) else {
@@ -79,9 +82,12 @@ pub(crate) async fn read(config: &SourceConfig, login: &Login) -> Result<Option<
         newest
             .map(|bytes| {
                 serde_json::from_slice(&bytes).map_err(|error| {
-                    Error::new(Part::Kafka, format!("the position of {name} in {topic} is not ours"))
-                        .with_cause(error)
-                        .with_advice("name another topic with offset.storage.topic")
+                    Error::new(
+                        Part::Kafka,
+                        format!("the position of {name} in {topic} is not ours"),
+                    )
+                    .with_cause(error)
+                    .with_advice("name another topic with offset.storage.topic")
                 })
             })
             .transpose()

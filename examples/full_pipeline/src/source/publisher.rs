@@ -9,7 +9,9 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseRecord, DeliveryResult, NoCustomPartitioner, ProducerContext, ThreadedProducer},
+    producer::{
+        BaseRecord, DeliveryResult, NoCustomPartitioner, ProducerContext, ThreadedProducer,
+    },
 };
 
 use super::tracker::Tracker;
@@ -45,7 +47,10 @@ impl ClientContext for Context {
         tracing::debug!("kafka producer: {error}: {reason}");
     }
 
-    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    fn generate_oauth_token(
+        &self,
+        _: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         self.login.oauth_token()
     }
 }
@@ -95,9 +100,11 @@ impl Publisher {
         let context = Context { tracker: tracker.clone(), login: login.clone() };
         let producer = config.create_with_context(context).map_err(kafka::creation_error)?;
         let headers = (!headers.is_empty()).then(|| {
-            headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
-                all.insert(Header { key, value: Some(*value) })
-            })
+            headers
+                .iter()
+                .fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
+                    all.insert(Header { key, value: Some(*value) })
+                })
         });
         Ok(Self { producer, tracker, headers })
     }

@@ -68,7 +68,9 @@ impl Source {
                 client.copy_out(&sql).await.map_err(|error| postgres_error(&what, error))?;
             let mut decoder = CopyDecoder::new();
             let mut first_of_table = true;
-            while let Some(batch) = copy.next().await.map_err(|error| postgres_error(&what, error))? {
+            while let Some(batch) =
+                copy.next().await.map_err(|error| postgres_error(&what, error))?
+            {
                 self.publisher.ready().await?;
                 for frame in batch.frames() {
                     for row in decoder.decode(frame).map_err(|error| decoding(&what, error))? {

@@ -132,14 +132,13 @@ impl Session<'_> {
         let mut old = Vec::new();
         for frame in batch.frames() {
             match Frame::decode(frame).map_err(|error| decoding("a frame", error))? {
-                Frame::Keepalive { end, .. } => {
+                Frame::Keepalive { end, .. }
                     // Nothing is in flight, so all before this point is either in Kafka or not for
                     // us: the slot may move on and the server may drop its WAL.
-                    if self.open.is_none() && self.source.tracker.is_idle() {
+                    if self.open.is_none() && self.source.tracker.is_idle() => {
                         let nothing = self.source.tracker.begin();
                         self.source.tracker.commit(nothing, end.get());
                     }
-                }
                 Frame::XLogData { start, data, .. } => {
                     let message =
                         self.decoder.decode(data).map_err(|error| decoding("a message", error))?;
@@ -205,8 +204,7 @@ impl Session<'_> {
             return Ok(());
         }
         let table = if self.source.config.tables.includes(relation.namespace, relation.name) {
-            let columns =
-                tables::merge(relation, catalog::columns(&mut self.catalog, id).await?)?;
+            let columns = tables::merge(relation, catalog::columns(&mut self.catalog, id).await?)?;
             let table = self.source.compile(relation.namespace, relation.name, columns).await?;
             if self.binary && !table.columns().all(MappedColumn::reads_binary) {
                 self.source.text_only.store(true, Ordering::Relaxed);
@@ -224,12 +222,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn change(
-        &mut self,
-        relation: u32,
-        lsn: Lsn,
-        row: Row<'_>,
-    ) -> Result<(), Error> {
+    async fn change(&mut self, relation: u32, lsn: Lsn, row: Row<'_>) -> Result<(), Error> {
         self.source.publisher.ready().await?;
         let Some(table) = self.tables.get(relation) else { return Ok(()) };
         let Some(open) = self.open else {

@@ -3,7 +3,9 @@
 
 use std::{collections::HashMap, ops::ControlFlow};
 
-use debezium_model::{Change, ColumnDef, MappedColumn, Plan, Record, SchemaIds, Scratch, SourceBlock, Table, TableId};
+use debezium_model::{
+    Change, ColumnDef, MappedColumn, Plan, Record, SchemaIds, Scratch, SourceBlock, Table, TableId,
+};
 use pgoutput::Relation;
 use registry_client::{Client as Registry, NewSchema, Subject};
 
@@ -67,15 +69,12 @@ pub(crate) async fn compile(
     name: &str,
     columns: Vec<ColumnDef>,
 ) -> Result<Compiled, Error> {
-    let table = Table::new(
-        &config.topic_prefix,
-        TableId::new(schema, name),
-        columns,
-        &config.mapping,
-    )
-    .map_err(|error| {
-        Error::new(Part::Data, format!("cannot map the table {schema}.{name}")).with_cause(error)
-    })?;
+    let table =
+        Table::new(&config.topic_prefix, TableId::new(schema, name), columns, &config.mapping)
+            .map_err(|error| {
+                Error::new(Part::Data, format!("cannot map the table {schema}.{name}"))
+                    .with_cause(error)
+            })?;
     if table.key_schema().is_none() {
         tracing::warn!(
             "{schema}.{name} has no primary key: its records have no key, so their order across \
@@ -88,7 +87,8 @@ pub(crate) async fn compile(
         Some(schema) => Some(register(registry, metrics, &topic, "key", &schema.to_avro()).await?),
         None => None,
     };
-    let value = register(registry, metrics, &topic, "value", &table.value_schema().to_avro()).await?;
+    let value =
+        register(registry, metrics, &topic, "value", &table.value_schema().to_avro()).await?;
     Ok(Compiled {
         schema: schema.to_owned(),
         name: name.to_owned(),
@@ -118,8 +118,8 @@ async fn register(
 
 pub(crate) fn registry_error(what: &str, error: registry_client::Error) -> Error {
     let retryable = error.is_retryable();
-    let failure =
-        Error::new(Part::Registry, format!("the registry refused or failed {what}")).with_cause(error);
+    let failure = Error::new(Part::Registry, format!("the registry refused or failed {what}"))
+        .with_cause(error);
     if retryable {
         failure.with_retryable(true).with_advice("see that the registry is up and answers")
     } else {
@@ -129,7 +129,10 @@ pub(crate) fn registry_error(what: &str, error: registry_client::Error) -> Error
 
 /// Whether the catalog's columns are those of the relation message. They differ when another
 /// ALTER came after the change that is being decoded.
-pub(crate) fn merge(relation: &Relation<'_>, catalog: Vec<ColumnDef>) -> Result<Vec<ColumnDef>, Error> {
+pub(crate) fn merge(
+    relation: &Relation<'_>,
+    catalog: Vec<ColumnDef>,
+) -> Result<Vec<ColumnDef>, Error> {
     let mut by_name: HashMap<String, ColumnDef> =
         catalog.into_iter().map(|column| (column.name().to_owned(), column)).collect();
     relation
@@ -180,8 +183,11 @@ impl Encoder {
             },
         );
         encoded.map_err(|error| {
-            Error::new(Part::Data, format!("cannot encode a row of {}.{}", table.schema, table.name))
-                .with_cause(error)
+            Error::new(
+                Part::Data,
+                format!("cannot encode a row of {}.{}", table.schema, table.name),
+            )
+            .with_cause(error)
         })?;
         sent
     }

@@ -19,6 +19,9 @@
 //! Served: topics, idempotent produce, fetch with long polling, offsets by time, consumer groups of
 //! the classic kind with either rebalance protocol, committed offsets. Not served: transactions,
 //! replication, retention and compaction, quotas, access control, TLS and SASL.
+//!
+//! A request goes from `connection` through `wire`, which checks and decodes it, to a function of
+//! `api`; those work on `partition` and its `log`, on `topics` and on the coordinator of `group`.
 
 mod api;
 mod batch;

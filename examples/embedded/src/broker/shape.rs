@@ -338,3 +338,7 @@ fn shape(key: ApiKey) -> Option<(i16, &'static [Field])> {
 
 /// Far above what a client of one node sends.
 const MAX_ELEMENTS: usize = 200_000;
+
+#[cfg(test)]
+#[path = "shape_tests.rs"]
+mod tests;

@@ -14,46 +14,46 @@ use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
 /// Longest any single step may take before a test fails.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-pub struct Stand {
-    pub broker: Broker,
-    pub dir: TempDir,
+pub(crate) struct Stand {
+    pub(crate) broker: Broker,
+    pub(crate) dir: TempDir,
 }
 
-pub async fn stand() -> Stand {
+pub(crate) async fn stand() -> Stand {
     stand_with(|config| config).await
 }
 
-pub async fn stand_with(options: impl FnOnce(Config) -> Config) -> Stand {
+pub(crate) async fn stand_with(options: impl FnOnce(Config) -> Config) -> Stand {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(options(Config::new(dir.path()))).await.unwrap();
     Stand { broker, dir }
 }
 
 impl Stand {
-    pub fn client(&self) -> ClientConfig {
+    pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.broker.bootstrap());
         config
     }
 
-    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
+    pub(crate) fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().unwrap()
     }
 
-    pub async fn topic(&self, name: &str, partitions: i32) {
+    pub(crate) async fn topic(&self, name: &str, partitions: i32) {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         let made = self.admin().create_topics(&[topic], &AdminOptions::new()).await.unwrap();
         assert_eq!(made, [Ok(name.to_owned())]);
     }
 
-    pub fn producer(&self) -> FutureProducer {
+    pub(crate) fn producer(&self) -> FutureProducer {
         self.client().set("linger.ms", "1").create().unwrap()
     }
 
     /// A consumer that reads the given partitions of a topic from their start.
-    pub fn reader(&self, topic: &str, partitions: i32) -> BaseConsumer {
+    pub(crate) fn reader(&self, topic: &str, partitions: i32) -> BaseConsumer {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", "reader")
@@ -69,20 +69,20 @@ impl Stand {
     }
 
     /// Stops the broker and starts a new one on the same directory.
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         let Self { broker, dir } = self;
         broker.shutdown().await.unwrap();
         let broker = Broker::start(Config::new(dir.path())).await.unwrap();
         Self { broker, dir }
     }
 
-    pub fn read_all(&self, topic: &str, partitions: i32, count: usize) -> Vec<OwnedMessage> {
+    pub(crate) fn read_all(&self, topic: &str, partitions: i32, count: usize) -> Vec<OwnedMessage> {
         read(&self.reader(topic, partitions), count)
     }
 }
 
 /// Polls until `count` messages have come.
-pub fn read(consumer: &BaseConsumer, count: usize) -> Vec<OwnedMessage> {
+pub(crate) fn read(consumer: &BaseConsumer, count: usize) -> Vec<OwnedMessage> {
     let end = Instant::now() + DEADLINE;
     let mut messages = Vec::with_capacity(count);
     while messages.len() < count {
@@ -95,7 +95,7 @@ pub fn read(consumer: &BaseConsumer, count: usize) -> Vec<OwnedMessage> {
 }
 
 /// Polls until `done` says so.
-pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
     while !done() {
         assert!(Instant::now() < end, "still not: {what}");
@@ -103,12 +103,12 @@ pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-pub fn text(message: &OwnedMessage) -> String {
+pub(crate) fn text(message: &OwnedMessage) -> String {
     String::from_utf8(message.payload().unwrap().to_vec()).unwrap()
 }
 
 /// Offsets seen in each partition.
-pub fn offsets(messages: &[OwnedMessage]) -> BTreeMap<i32, Vec<i64>> {
+pub(crate) fn offsets(messages: &[OwnedMessage]) -> BTreeMap<i32, Vec<i64>> {
     let mut offsets: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
     for message in messages {
         offsets.entry(message.partition()).or_default().push(message.offset());

@@ -182,16 +182,12 @@ impl Group {
             self.try_complete(now);
             return Ok(());
         }
-        let by_instance = Identity {
-            member_id: identity.member_id.clone(),
-            instance_id: identity.instance_id.clone(),
-        };
         let index = match (&identity.instance_id, identity.member_id.is_empty()) {
             // An administrator removes a static member by its instance id alone.
             (Some(instance), true) => {
                 self.static_member(instance).ok_or(ResponseError::UnknownMemberId)?
             }
-            _ => self.find(&by_instance)?,
+            _ => self.find(identity)?,
         };
         self.remove(index, now);
         Ok(())

@@ -124,7 +124,7 @@ pub(super) fn read(span: &Span, limit: usize, first_whole: bool) -> io::Result<B
     let available = usize::try_from(span.len()).unwrap_or(usize::MAX);
     let mut bytes = span.read(limit.min(available))?;
     let whole = batch::whole_batches(&bytes);
-    if whole > 0 || !first_whole {
+    if whole > 0 || available == 0 || !first_whole {
         bytes.truncate(whole);
         return Ok(bytes.into());
     }

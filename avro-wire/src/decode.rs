@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 
 use self::access::{BlockItems, BranchEnum, RecordFields};
 use crate::skip::Walk;
-use crate::table::{DEPTH_LIMIT, Node, is_variant};
+use crate::table::{Node, Record, is_variant};
 use crate::{Error, ErrorKind, Schema};
 
 /// Decodes the one datum in `datum` as a `T`, which may borrow strings and bytes from it.
@@ -34,7 +34,7 @@ use crate::{Error, ErrorKind, Schema};
 #[inline]
 pub fn decode<'a, T: Deserialize<'a>>(datum: &'a [u8], schema: &Schema) -> Result<T, Error> {
     let mut walk = Walk::new(schema.table(), datum);
-    let decoder = Decoder { walk: &mut walk, node: schema.root(), depth: DEPTH_LIMIT };
+    let decoder = Decoder { walk: &mut walk, node: schema.root() };
     match T::deserialize(decoder) {
         Ok(value) => {
             walk.reader.finish()?;
@@ -44,33 +44,32 @@ pub fn decode<'a, T: Deserialize<'a>>(datum: &'a [u8], schema: &Schema) -> Resul
     }
 }
 
-/// Decodes one value of the type `node`.
+/// Decodes one value of the type `node`. Two pointers, so that it travels in registers.
 struct Decoder<'w, 's, 'de> {
     walk: &'w mut Walk<'s, 'de>,
-    node: Node,
-    depth: u8,
+    node: &'s Node,
 }
 
-impl<'de> Decoder<'_, '_, 'de> {
+impl<'s, 'de> Decoder<'_, 's, 'de> {
     /// The type under `node`, after the index of a branch where `node` is a union.
     #[inline]
-    fn enter(&mut self) -> Result<Node, Error> {
-        match self.node {
+    fn enter(&mut self) -> Result<&'s Node, Error> {
+        match *self.node {
             Node::Option { null_first, inner } => Ok(if self.walk.is_some(null_first)? {
-                self.walk.table.node(inner)
+                self.walk.table.node_ref(inner)
             } else {
-                Node::Null
+                &Node::Null
             }),
-            Node::Union(index) => Ok(self.walk.branch(index)?.1),
-            node => Ok(node),
+            Node::Union(index) => Ok(&self.walk.branch(index)?.node),
+            _ => Ok(self.node),
         }
     }
 
     #[inline]
     fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node {
-            Node::Int => visitor.visit_i32(self.walk.reader.read_int()?),
+        match *self.node {
             Node::Long => visitor.visit_i64(self.walk.reader.read_long()?),
+            Node::Int => visitor.visit_i32(self.walk.reader.read_int()?),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -78,26 +77,24 @@ impl<'de> Decoder<'_, '_, 'de> {
     #[inline]
     fn record<V: Visitor<'de>>(
         self,
-        index: u32,
+        record: &'s Record,
         sequence: bool,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let depth = self.walk.descend(self.depth)?;
-        let record = self.walk.table.record(index);
+        self.walk.descend()?;
         if record.min_size == 0 && self.walk.take_empty(1).is_none() {
             return Err(self.walk.reader.error(ErrorKind::ItemCount { count: 1 }));
         }
-        let mut fields = RecordFields::new(self.walk, &record.fields, depth);
+        let mut fields = RecordFields::new(self.walk, &record.fields);
         let value =
             if sequence { visitor.visit_seq(&mut fields) } else { visitor.visit_map(&mut fields) }?;
-        fields.skip_rest()?;
+        fields.finish()?;
         Ok(value)
     }
 
     #[inline]
     fn array<V: Visitor<'de>>(self, item: u32, visitor: V) -> Result<V::Value, Error> {
-        let depth = self.walk.descend(self.depth)?;
-        let mut items = BlockItems::new(self.walk, item, false, depth)?;
+        let mut items = BlockItems::new(self.walk, item, false)?;
         let value = visitor.visit_seq(&mut items)?;
         items.finish()?;
         Ok(value)
@@ -105,15 +102,14 @@ impl<'de> Decoder<'_, '_, 'de> {
 
     #[inline]
     fn map<V: Visitor<'de>>(self, item: u32, visitor: V) -> Result<V::Value, Error> {
-        let depth = self.walk.descend(self.depth)?;
-        let mut items = BlockItems::new(self.walk, item, true, depth)?;
+        let mut items = BlockItems::new(self.walk, item, true)?;
         let value = visitor.visit_map(&mut items)?;
         items.finish()?;
         Ok(value)
     }
 
     #[inline]
-    fn at(self, node: Node) -> Self {
+    fn at(self, node: &'s Node) -> Self {
         Self { node, ..self }
     }
 }
@@ -135,7 +131,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
     fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
         let node = self.enter()?;
         let reader = &mut self.walk.reader;
-        match node {
+        match *node {
             Node::Null => visitor.visit_unit(),
             Node::Boolean => visitor.visit_bool(reader.read_boolean()?),
             Node::Int => visitor.visit_i32(reader.read_int()?),
@@ -146,7 +142,10 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
             Node::String => visitor.visit_borrowed_str(reader.read_str()?),
             Node::Fixed(size) => visitor.visit_borrowed_bytes(reader.read_fixed(size as usize)?),
             Node::Enum(index) => visitor.visit_str(self.walk.symbol(index)?),
-            Node::Record(index) => self.record(index, false, visitor),
+            Node::Record(index) => {
+                let record = self.walk.table.record(index);
+                self.record(record, false, visitor)
+            }
             Node::Array(item) => self.array(item, visitor),
             Node::Map(item) => self.map(item, visitor),
             // A union lies in no union, and no schema has a `Byte`.
@@ -163,7 +162,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     #[inline]
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node {
+        match *self.node {
             Node::Boolean => visitor.visit_bool(self.walk.reader.read_boolean()?),
             _ => self.deserialize_any(visitor),
         }
@@ -171,7 +170,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     #[inline]
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node {
+        match *self.node {
             Node::Float => visitor.visit_f32(self.walk.reader.read_float()?),
             _ => self.deserialize_any(visitor),
         }
@@ -179,7 +178,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     #[inline]
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node {
+        match *self.node {
             Node::Double => visitor.visit_f64(self.walk.reader.read_double()?),
             _ => self.deserialize_any(visitor),
         }
@@ -192,7 +191,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     #[inline]
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node {
+        match *self.node {
             Node::String => visitor.visit_borrowed_str(self.walk.reader.read_str()?),
             _ => self.deserialize_any(visitor),
         }
@@ -205,12 +204,13 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     #[inline]
     fn deserialize_bytes<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        match self.enter()? {
+        let node = self.enter()?;
+        match *node {
             // The bytes of a string need no check.
             Node::Bytes | Node::String => {
                 visitor.visit_borrowed_bytes(self.walk.reader.read_bytes()?)
             }
-            node => self.at(node).deserialize_any(visitor),
+            _ => self.at(node).deserialize_any(visitor),
         }
     }
 
@@ -221,15 +221,26 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        let before = self.walk.reader.clone();
-        match self.enter()? {
-            Node::Null => visitor.visit_none(),
-            // What is in the option may be an enum that asks for the branch by its name.
-            _ if matches!(self.node, Node::Union(_)) => {
+        match *self.node {
+            Node::Option { null_first, inner } => {
+                if self.walk.is_some(null_first)? {
+                    let node = self.walk.table.node_ref(inner);
+                    visitor.visit_some(self.at(node))
+                } else {
+                    visitor.visit_none()
+                }
+            }
+            Node::Union(_) => {
+                let before = self.walk.reader.clone();
+                if *self.enter()? == Node::Null {
+                    return visitor.visit_none();
+                }
+                // What is in the option may be an enum that asks for the branch by its name.
                 self.walk.reader = before;
                 visitor.visit_some(self)
             }
-            node => visitor.visit_some(self.at(node)),
+            Node::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
         }
     }
 
@@ -243,11 +254,12 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
         _: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.enter()? {
+        let node = self.enter()?;
+        match *node {
             Node::Record(index) if self.walk.table.record(index).fields.is_empty() => {
                 visitor.visit_unit()
             }
-            node => self.at(node).deserialize_any(visitor),
+            _ => self.at(node).deserialize_any(visitor),
         }
     }
 
@@ -262,11 +274,12 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        match self.enter()? {
+        let node = self.enter()?;
+        match *node {
             Node::Array(item) => self.array(item, visitor),
             Node::Bytes => byte_by_byte(self.walk.reader.read_bytes()?, visitor),
             Node::Fixed(size) => byte_by_byte(self.walk.reader.read_fixed(size as usize)?, visitor),
-            node => self.at(node).deserialize_any(visitor),
+            _ => self.at(node).deserialize_any(visitor),
         }
     }
 
@@ -275,9 +288,13 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
         _: usize,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.enter()? {
-            Node::Record(index) => self.record(index, true, visitor),
-            node => self.at(node).deserialize_seq(visitor),
+        let node = self.enter()?;
+        match *node {
+            Node::Record(index) => {
+                let record = self.walk.table.record(index);
+                self.record(record, true, visitor)
+            }
+            _ => self.at(node).deserialize_seq(visitor),
         }
     }
 
@@ -302,12 +319,13 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.enter()? {
+        let node = self.enter()?;
+        match *node {
             Node::Record(index) => {
-                let sequence = self.walk.table.record(index).has_fields(fields);
-                self.record(index, sequence, visitor)
+                let record = self.walk.table.record(index);
+                self.record(record, record.has_fields(fields), visitor)
             }
-            node => self.at(node).deserialize_any(visitor),
+            _ => self.at(node).deserialize_any(visitor),
         }
     }
 
@@ -318,26 +336,26 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let table = self.walk.table;
-        let (name, node) = match self.node {
+        let (name, node) = match *self.node {
             Node::Option { null_first, inner } => {
                 if self.walk.is_some(null_first)? {
-                    (table.type_name(inner), table.node(inner))
+                    (table.type_name(inner), table.node_ref(inner))
                 } else {
-                    ("null", Node::Null)
+                    ("null", &Node::Null)
                 }
             }
             Node::Union(index) => {
-                let (slot, node) = self.walk.branch(index)?;
-                (table.type_name(slot), node)
+                let branch = self.walk.branch(index)?;
+                (table.type_name(branch.slot), &branch.node)
             }
-            node => ("", node),
+            _ => ("", self.node),
         };
         if !name.is_empty()
             && let Some(variant) = variants.iter().find(|variant| is_variant(name, variant))
         {
             return visitor.visit_enum(BranchEnum { variant, value: self.at(node) });
         }
-        match node {
+        match *node {
             Node::Enum(index) => visitor.visit_enum(self.walk.symbol(index)?.into_deserializer()),
             Node::String => visitor.visit_enum(self.walk.reader.read_str()?.into_deserializer()),
             _ if name.is_empty() => self.at(node).deserialize_any(visitor),
@@ -351,7 +369,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.walk.skip(self.node, self.depth)?;
+        self.walk.skip(self.node)?;
         visitor.visit_unit()
     }
 

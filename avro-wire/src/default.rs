@@ -55,7 +55,7 @@ pub(crate) fn encode_default(
         }
         (Node::Record(index), Value::Object(values)) => {
             for field in &table.record(index).fields {
-                match (values.get(&field.name), &field.default) {
+                match (values.get(&*field.name), &field.default) {
                     (Some(value), _) => {
                         encode_default(table, field.node, value, depth.checked_sub(1)?, out)?;
                     }

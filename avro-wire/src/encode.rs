@@ -3,6 +3,7 @@
 mod compound;
 
 use alloc::vec::Vec;
+use core::mem;
 
 use serde::{Serialize, Serializer};
 
@@ -47,73 +48,106 @@ pub fn encode<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let start = out.len();
-    let (table, node) = (schema.table(), schema.root());
-    let result = value.serialize(Encoder { table, out: &mut *out, node, depth: DEPTH_LIMIT });
+    let state = State { out: mem::take(out), table: schema.table(), depth: DEPTH_LIMIT };
+    let mut loan = Loan { state, owner: out };
+    let result = value.serialize(Encoder { state: &mut loan.state, node: schema.root() });
     if result.is_err() {
-        out.truncate(start);
+        loan.state.out.truncate(start);
     }
     result
 }
 
-/// Encodes one value as `node`.
-struct Encoder<'s, 'o> {
+/// What every part of an encoding shares. The buffer stands here itself, because reaching it
+/// through one more pointer shows in every byte that is written.
+struct State<'s> {
+    out: Vec<u8>,
     table: &'s Table,
-    out: &'o mut Vec<u8>,
-    node: Node,
+    /// Levels that may still be entered.
     depth: u8,
 }
 
-impl Encoder<'_, '_> {
+/// Gives the buffer back, also when the `Serialize` of the caller panics.
+struct Loan<'s, 'v> {
+    state: State<'s>,
+    owner: &'v mut Vec<u8>,
+}
+
+impl Drop for Loan<'_, '_> {
+    #[inline]
+    fn drop(&mut self) {
+        *self.owner = mem::take(&mut self.state.out);
+    }
+}
+
+impl State<'_> {
+    #[inline]
+    fn descend(&mut self) -> Result<(), Error> {
+        self.depth = self.depth.checked_sub(1).ok_or_else(|| Error::new(ErrorKind::DepthLimit))?;
+        Ok(())
+    }
+}
+
+/// Encodes one value as `node`. Two pointers, so that it travels in registers.
+struct Encoder<'s, 'o> {
+    state: &'o mut State<'s>,
+    node: &'s Node,
+}
+
+impl<'s> Encoder<'s, '_> {
     /// The type to encode as, after the index of a branch where `node` is a union. `rank` says how
     /// well a type fits: the highest wins, of equals the first, and 0 never.
     #[inline]
-    fn enter(&mut self, rank: impl Fn(&Table, Branch) -> u8) -> Result<Node, Error> {
-        match self.node {
+    fn enter(&mut self, rank: impl Fn(&Table, Branch) -> u8) -> Result<&'s Node, Error> {
+        match *self.node {
             Node::Option { null_first, inner } => {
-                self.out.push(some_index(null_first));
-                Ok(self.table.node(inner))
+                self.state.out.push(some_index(null_first));
+                Ok(self.state.table.node_ref(inner))
             }
             Node::Union(index) => self.choose(index, rank),
-            node => Ok(node),
+            _ => Ok(self.node),
         }
     }
 
     #[inline(never)]
-    fn choose(&mut self, union: u32, rank: impl Fn(&Table, Branch) -> u8) -> Result<Node, Error> {
+    fn choose(
+        &mut self,
+        union: u32,
+        rank: impl Fn(&Table, Branch) -> u8,
+    ) -> Result<&'s Node, Error> {
         let (mut best, mut found) = (0, None);
-        for (position, &branch) in (0_i32..).zip(self.table.branches(union)) {
-            let rank = rank(self.table, branch);
+        for (position, branch) in (0_i32..).zip(self.state.table.branches(union)) {
+            let rank = rank(self.state.table, *branch);
             if rank > best {
-                (best, found) = (rank, Some((position, branch.node)));
+                (best, found) = (rank, Some((position, &branch.node)));
             }
         }
         let (position, node) = found.ok_or_else(|| Error::new(ErrorKind::TypeMismatch))?;
-        primitive::write_int(position, self.out);
+        primitive::write_int(position, &mut self.state.out);
         Ok(node)
     }
 
     /// Enters the branch that the variant of a serde enum names.
-    fn enter_variant(&mut self, variant: &str) -> Result<Node, Error> {
+    fn enter_variant(&mut self, variant: &str) -> Result<&'s Node, Error> {
         let unknown = || Error::named(ErrorKind::UnknownVariant, variant);
-        match self.node {
+        match *self.node {
             Node::Option { null_first, inner } => {
-                if is_variant(self.table.type_name(inner), variant) {
-                    self.out.push(some_index(null_first));
-                    Ok(self.table.node(inner))
+                if is_variant(self.state.table.type_name(inner), variant) {
+                    self.state.out.push(some_index(null_first));
+                    Ok(self.state.table.node_ref(inner))
                 } else if is_variant("null", variant) {
-                    self.out.push(none_index(null_first));
-                    Ok(Node::Null)
+                    self.state.out.push(none_index(null_first));
+                    Ok(&Node::Null)
                 } else {
                     Err(unknown())
                 }
             }
             Node::Union(union) => {
-                let found = (0_i32..)
-                    .zip(self.table.branches(union))
-                    .find(|(_, branch)| is_variant(self.table.type_name(branch.slot), variant));
+                let found = (0_i32..).zip(self.state.table.branches(union)).find(|(_, branch)| {
+                    is_variant(self.state.table.type_name(branch.slot), variant)
+                });
                 let (position, branch) = found.ok_or_else(unknown)?;
-                primitive::write_int(position, self.out);
-                Ok(branch.node)
+                primitive::write_int(position, &mut self.state.out);
+                Ok(&branch.node)
             }
             _ => Err(mismatch()),
         }
@@ -128,13 +162,13 @@ impl Encoder<'_, '_> {
             Node::Float => 1,
             _ => 0,
         })?;
-        match node {
-            Node::Long => primitive::write_long(value, self.out),
+        match *node {
+            Node::Long => primitive::write_long(value, &mut self.state.out),
             Node::Int => {
                 let value = i32::try_from(value).map_err(|_| out_of_range())?;
-                primitive::write_int(value, self.out);
+                primitive::write_int(value, &mut self.state.out);
             }
-            _ => return self.integer_as(node, value),
+            _ => return self.integer_as(*node, value),
         }
         Ok(())
     }
@@ -144,13 +178,13 @@ impl Encoder<'_, '_> {
     fn integer_as(self, node: Node, value: i64) -> Result<(), Error> {
         match node {
             Node::Byte => {
-                self.out.push(u8::try_from(value).map_err(|_| out_of_range())?);
+                self.state.out.push(u8::try_from(value).map_err(|_| out_of_range())?);
             }
             Node::Double if value.unsigned_abs() <= 1 << 53 => {
-                primitive::write_double(value as f64, self.out);
+                primitive::write_double(value as f64, &mut self.state.out);
             }
             Node::Float if value.unsigned_abs() <= 1 << 24 => {
-                primitive::write_float(value as f32, self.out);
+                primitive::write_float(value as f32, &mut self.state.out);
             }
             Node::Double | Node::Float => return Err(out_of_range()),
             _ => return Err(mismatch()),
@@ -160,7 +194,7 @@ impl Encoder<'_, '_> {
 
     #[inline]
     fn symbol(self, index: u32, position: usize, symbol: &str) -> Result<(), Error> {
-        let enumeration = self.table.enumeration(index);
+        let enumeration = self.state.table.enumeration(index);
         let position = if enumeration.symbols.get(position).is_some_and(|s| s == symbol) {
             position
         } else {
@@ -169,7 +203,7 @@ impl Encoder<'_, '_> {
                 .ok_or_else(|| Error::named(ErrorKind::UnknownVariant, symbol))?
         };
         // An enum index has the form of a length.
-        primitive::write_length(position, self.out);
+        primitive::write_length(position, &mut self.state.out);
         Ok(())
     }
 }
@@ -187,8 +221,8 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
 
     #[inline]
     fn serialize_bool(mut self, value: bool) -> Result<(), Error> {
-        match self.enter(|_, branch| u8::from(branch.node == Node::Boolean))? {
-            Node::Boolean => primitive::write_boolean(value, self.out),
+        match *self.enter(|_, branch| u8::from(branch.node == Node::Boolean))? {
+            Node::Boolean => primitive::write_boolean(value, &mut self.state.out),
             _ => return Err(mismatch()),
         }
         Ok(())
@@ -213,9 +247,9 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
             Node::Float => 1,
             _ => 0,
         })?;
-        match node {
-            Node::Int | Node::Long => primitive::write_int(value, self.out),
-            _ => return self.integer_as(node, value.into()),
+        match *node {
+            Node::Int | Node::Long => primitive::write_int(value, &mut self.state.out),
+            _ => return self.integer_as(*node, value.into()),
         }
         Ok(())
     }
@@ -227,8 +261,8 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
 
     #[inline]
     fn serialize_u8(self, value: u8) -> Result<(), Error> {
-        if self.node == Node::Byte {
-            self.out.push(value);
+        if *self.node == Node::Byte {
+            self.state.out.push(value);
             return Ok(());
         }
         self.serialize_i32(value.into())
@@ -256,9 +290,9 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
             Node::Double => 1,
             _ => 0,
         })?;
-        match node {
-            Node::Float => primitive::write_float(value, self.out),
-            Node::Double => primitive::write_double(value.into(), self.out),
+        match *node {
+            Node::Float => primitive::write_float(value, &mut self.state.out),
+            Node::Double => primitive::write_double(value.into(), &mut self.state.out),
             _ => return Err(mismatch()),
         }
         Ok(())
@@ -272,9 +306,9 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
             Node::Float => 1,
             _ => 0,
         })?;
-        match node {
-            Node::Double => primitive::write_double(value, self.out),
-            Node::Float => primitive::write_float(value as f32, self.out),
+        match *node {
+            Node::Double => primitive::write_double(value, &mut self.state.out),
+            Node::Float => primitive::write_float(value as f32, &mut self.state.out),
             _ => return Err(mismatch()),
         }
         Ok(())
@@ -292,8 +326,8 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
             Node::String => 1,
             _ => 0,
         })?;
-        match node {
-            Node::String => primitive::write_string(value, self.out),
+        match *node {
+            Node::String => primitive::write_string(value, &mut self.state.out),
             Node::Enum(index) => return self.symbol(index, 0, value),
             _ => return Err(mismatch()),
         }
@@ -307,9 +341,11 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
             Node::Bytes => 1,
             _ => 0,
         })?;
-        match node {
-            Node::Bytes => primitive::write_bytes(value, self.out),
-            Node::Fixed(size) if size as usize == value.len() => self.out.extend_from_slice(value),
+        match *node {
+            Node::Bytes => primitive::write_bytes(value, &mut self.state.out),
+            Node::Fixed(size) if size as usize == value.len() => {
+                self.state.out.extend_from_slice(value)
+            }
             Node::Fixed(size) => return Err(wrong_length(size as usize, value.len())),
             _ => return Err(mismatch()),
         }
@@ -318,8 +354,8 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
 
     #[inline]
     fn serialize_none(self) -> Result<(), Error> {
-        match self.node {
-            Node::Option { null_first, .. } => self.out.push(none_index(null_first)),
+        match *self.node {
+            Node::Option { null_first, .. } => self.state.out.push(none_index(null_first)),
             Node::Null => {}
             _ => return self.serialize_unit(),
         }
@@ -328,20 +364,20 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(), Error> {
-        if let Node::Option { null_first, inner } = self.node {
-            self.out.push(some_index(null_first));
-            self.node = self.table.node(inner);
+        if let Node::Option { null_first, inner } = *self.node {
+            self.state.out.push(some_index(null_first));
+            self.node = self.state.table.node_ref(inner);
         }
         value.serialize(self)
     }
 
     fn serialize_unit(mut self) -> Result<(), Error> {
-        match self.node {
-            Node::Option { null_first, .. } => self.out.push(none_index(null_first)),
+        match *self.node {
+            Node::Option { null_first, .. } => self.state.out.push(none_index(null_first)),
             // A record without fields is as empty as a unit struct.
-            Node::Record(index) if self.table.record(index).fields.is_empty() => {}
+            Node::Record(index) if self.state.table.record(index).fields.is_empty() => {}
             _ => {
-                if self.enter(|_, branch| u8::from(branch.node == Node::Null))? != Node::Null {
+                if *self.enter(|_, branch| u8::from(branch.node == Node::Null))? != Node::Null {
                     return Err(mismatch());
                 }
             }
@@ -359,11 +395,11 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
         position: u32,
         variant: &'static str,
     ) -> Result<(), Error> {
-        if let Node::Option { null_first, inner } = self.node
-            && !matches!(self.table.node(inner), Node::Enum(_) | Node::String)
+        if let Node::Option { null_first, inner } = *self.node
+            && !matches!(self.state.table.node(inner), Node::Enum(_) | Node::String)
             && is_variant("null", variant)
         {
-            self.out.push(none_index(null_first));
+            self.state.out.push(none_index(null_first));
             return Ok(());
         }
         let node = self.enter(|table, branch| match branch.node {
@@ -372,10 +408,10 @@ impl<'s, 'o> Serializer for Encoder<'s, 'o> {
             Node::String => 1,
             _ => 0,
         })?;
-        match node {
+        match *node {
             Node::Enum(index) => self.symbol(index, position as usize, variant),
             Node::String => {
-                primitive::write_string(variant, self.out);
+                primitive::write_string(variant, &mut self.state.out);
                 Ok(())
             }
             Node::Null => Ok(()),

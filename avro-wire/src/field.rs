@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::skip::Walk;
-use crate::table::{DEPTH_LIMIT, Node, Table};
+use crate::table::{Node, Table};
 use crate::{Error, Schema};
 
 /// Reads one scalar field of a record, stepping over the fields before it and never looking at
@@ -55,7 +55,7 @@ pub enum Scalar<'a> {
 impl FieldReader {
     pub(crate) fn new(schema: &Schema, path: &str) -> Option<Self> {
         let table = schema.table();
-        let mut node = schema.root();
+        let mut node = *schema.root();
         let mut steps = Vec::new();
         for name in path.split('.') {
             if let Node::Option { inner, .. } = node {
@@ -78,19 +78,18 @@ impl FieldReader {
         let table = self.schema.table();
         let mut walk = Walk::new(table, datum);
         let mut node = self.schema.root();
-        let mut depth = DEPTH_LIMIT;
         for &(record, position) in &self.steps {
-            if let Node::Option { null_first, .. } = node
+            if let Node::Option { null_first, .. } = *node
                 && !walk.is_some(null_first)?
             {
                 return Ok(Scalar::Null);
             }
-            depth = walk.descend(depth)?;
+            walk.descend()?;
             let fields = &table.record(record).fields;
             for field in fields.iter().take(position) {
-                walk.skip(field.node, depth).map_err(|error| error.in_field(&field.name))?;
+                walk.skip(&field.node).map_err(|error| error.in_field(&field.name))?;
             }
-            node = fields.get(position).map_or(Node::Null, |field| field.node);
+            node = fields.get(position).map_or(&Node::Null, |field| &field.node);
         }
         scalar(&mut walk, node)
     }
@@ -105,15 +104,15 @@ fn is_scalar(table: &Table, node: Node) -> bool {
     }
 }
 
-fn scalar<'a>(walk: &mut Walk<'a, 'a>, node: Node) -> Result<Scalar<'a>, Error> {
-    let node = match node {
+fn scalar<'a>(walk: &mut Walk<'a, 'a>, node: &Node) -> Result<Scalar<'a>, Error> {
+    let node = match *node {
         Node::Option { null_first, inner } => {
             if !walk.is_some(null_first)? {
                 return Ok(Scalar::Null);
             }
             walk.table.node(inner)
         }
-        Node::Union(index) => walk.branch(index)?.1,
+        Node::Union(index) => walk.branch(index)?.node,
         node => node,
     };
     let reader = &mut walk.reader;

@@ -26,6 +26,7 @@ pub(crate) fn parse(text: &str, references: &[Schema]) -> Result<(Table, u32), E
     let root = parser.parse(&json, "", DEPTH_LIMIT)?;
     parser.compile_min_sizes();
     parser.compile_defaults();
+    parser.table.finish();
     Ok((parser.table, root))
 }
 
@@ -154,10 +155,10 @@ impl Parser<'_> {
             let slot = attribute(attributes, "type")
                 .and_then(|kind| self.parse(kind, &namespace, depth))
                 .map_err(|error| error.in_field(name))?;
-            let mut field = Field::new(name.to_owned(), self.table.node(slot), slot);
+            let mut field = Field::new(name.into(), self.table.node(slot), slot);
             if let Some(json) = attributes.get("default") {
                 self.defaults.push((index, fields.len()));
-                field.default = Some(Default { json: json.clone(), datum: None });
+                field.default = Some(Default { json: json.clone(), datum: None }.into());
             }
             fields.push(field);
         }

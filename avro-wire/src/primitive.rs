@@ -296,6 +296,18 @@ impl<'a> Reader<'a> {
         Ok(*bytes)
     }
 
+    /// Takes the next byte if it is 0 or 2, the indices of the two branches of an option.
+    #[inline]
+    pub(crate) fn take_index(&mut self) -> Option<u8> {
+        match self.rest {
+            [byte @ (0 | 2), rest @ ..] => {
+                self.rest = rest;
+                Some(*byte)
+            }
+            _ => None,
+        }
+    }
+
     fn read_long_varint(&mut self) -> Result<u64, Error> {
         let Some(chunk) = self.rest.first_chunk::<8>() else {
             return self.read_varint_near_end();

@@ -124,8 +124,8 @@ impl Schema {
     }
 
     #[inline]
-    pub(crate) fn root(&self) -> Node {
-        self.inner.root
+    pub(crate) fn root(&self) -> &Node {
+        &self.inner.root
     }
 
     /// The slot of the named type `name`.

@@ -1,7 +1,7 @@
 //! Steps over values without decoding them.
 
 use crate::primitive::Reader;
-use crate::table::{DEPTH_LIMIT, EMPTY_ITEM_LIMIT, Node, Table};
+use crate::table::{Branch, DEPTH_LIMIT, EMPTY_ITEM_LIMIT, Field, Node, Table};
 use crate::{Error, ErrorKind, Schema};
 
 /// What every walk over a datum carries along.
@@ -11,17 +11,24 @@ pub(crate) struct Walk<'s, 'a> {
     pub(crate) reader: Reader<'a>,
     /// Items of no bytes that the datum may still claim.
     empty_items: u32,
+    /// Levels that may still be entered.
+    pub(crate) depth: u8,
 }
 
 impl<'s, 'a> Walk<'s, 'a> {
     #[inline]
     pub(crate) const fn new(table: &'s Table, input: &'a [u8]) -> Self {
-        Self { table, reader: Reader::new(input), empty_items: EMPTY_ITEM_LIMIT }
+        Self {
+            table,
+            reader: Reader::new(input),
+            empty_items: EMPTY_ITEM_LIMIT,
+            depth: DEPTH_LIMIT,
+        }
     }
 
     /// Steps over one value of the type `node`.
-    pub(crate) fn skip(&mut self, node: Node, depth: u8) -> Result<(), Error> {
-        match node {
+    pub(crate) fn skip(&mut self, node: &Node) -> Result<(), Error> {
+        match *node {
             Node::Null => Ok(()),
             Node::Boolean => self.reader.read_boolean().map(drop),
             Node::Int => self.reader.read_int().map(drop),
@@ -34,34 +41,38 @@ impl<'s, 'a> Walk<'s, 'a> {
             Node::Enum(index) => self.symbol(index).map(drop),
             Node::Option { null_first, inner } => {
                 if self.is_some(null_first)? {
-                    self.skip(self.table.node(inner), depth)
+                    self.skip(self.table.node_ref(inner))
                 } else {
                     Ok(())
                 }
             }
             Node::Union(index) => {
-                let (_, branch) = self.branch(index)?;
-                self.skip(branch, depth)
+                let branch = self.branch(index)?;
+                self.skip(&branch.node)
             }
-            Node::Record(index) => {
-                let depth = self.descend(depth)?;
-                let record = self.table.record(index);
-                if record.min_size == 0 {
-                    return Ok(());
-                }
-                record.fields.iter().try_for_each(|field| self.skip(field.node, depth))
-            }
-            Node::Array(item) => self.skip_blocks(item, false, depth),
-            Node::Map(item) => self.skip_blocks(item, true, depth),
+            Node::Record(index) => self.skip_record(index),
+            Node::Array(item) => self.skip_blocks(item, false),
+            Node::Map(item) => self.skip_blocks(item, true),
         }
     }
 
-    fn skip_blocks(&mut self, item: u32, keyed: bool, depth: u8) -> Result<(), Error> {
-        let depth = self.descend(depth)?;
-        let node = self.table.node(item);
+    fn skip_record(&mut self, index: u32) -> Result<(), Error> {
+        let record = self.table.record(index);
+        self.descend()?;
+        if record.min_size > 0 {
+            record.fields.iter().try_for_each(|field| self.skip(&field.node))?;
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn skip_blocks(&mut self, item: u32, keyed: bool) -> Result<(), Error> {
+        let node = self.table.node_ref(item);
+        self.descend()?;
         loop {
             let block = self.block(node, keyed)?;
             if block.count == 0 {
+                self.depth += 1;
                 return Ok(());
             }
             if let Some(size) = block.size {
@@ -72,14 +83,26 @@ impl<'s, 'a> Walk<'s, 'a> {
                 if keyed {
                     self.reader.read_bytes()?;
                 }
-                self.skip(node, depth)?;
+                self.skip(node)?;
             }
         }
     }
 
+    /// Goes one level in. Whoever comes back out without an error adds the level again.
     #[inline]
-    pub(crate) fn descend(&self, depth: u8) -> Result<u8, Error> {
-        depth.checked_sub(1).ok_or_else(|| self.reader.error(ErrorKind::DepthLimit))
+    pub(crate) fn descend(&mut self) -> Result<(), Error> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => {
+                self.depth = depth;
+                Ok(())
+            }
+            None => Err(self.reader.error(ErrorKind::DepthLimit)),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn in_field(&self, error: Error, field: &Field) -> Error {
+        error.or_offset(self.reader.offset()).in_field(&field.name)
     }
 
     /// Counts `items` that have no bytes; `None` when the datum had too many. Without this bound,
@@ -93,6 +116,16 @@ impl<'s, 'a> Walk<'s, 'a> {
     /// Reads the branch of an option: whether a value follows.
     #[inline]
     pub(crate) fn is_some(&mut self, null_first: bool) -> Result<bool, Error> {
+        match self.reader.take_index() {
+            Some(0) => Ok(!null_first),
+            Some(2) => Ok(null_first),
+            _ => self.is_some_at_length(null_first),
+        }
+    }
+
+    /// For an index in a longer form than it needs, and for errors.
+    #[cold]
+    fn is_some_at_length(&mut self, null_first: bool) -> Result<bool, Error> {
         let before = self.reader.clone();
         match self.reader.read_long()? {
             0 => Ok(!null_first),
@@ -101,14 +134,14 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
     }
 
-    /// Reads the branch of a union: its slot and its type.
+    /// Reads the branch of a union.
     #[inline]
-    pub(crate) fn branch(&mut self, union: u32) -> Result<(u32, Node), Error> {
+    pub(crate) fn branch(&mut self, union: u32) -> Result<&'s Branch, Error> {
         let before = self.reader.clone();
         let index = self.reader.read_long()?;
         let branches = self.table.branches(union);
         match usize::try_from(index).ok().and_then(|index| branches.get(index)) {
-            Some(branch) => Ok((branch.slot, branch.node)),
+            Some(branch) => Ok(branch),
             None => Err(before.error(ErrorKind::BranchOutOfRange { index })),
         }
     }
@@ -128,7 +161,7 @@ impl<'s, 'a> Walk<'s, 'a> {
     /// Reads the head of the next block of an array or map. The count is one that the rest of the
     /// input can hold.
     #[inline]
-    pub(crate) fn block(&mut self, item: Node, keyed: bool) -> Result<Block, Error> {
+    pub(crate) fn block(&mut self, item: &Node, keyed: bool) -> Result<Block, Error> {
         let before = self.reader.clone();
         let count = self.reader.read_long()?;
         if count == 0 {
@@ -143,7 +176,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         } else {
             (count.unsigned_abs(), None)
         };
-        let item_size = u64::from(self.table.min_size(item)) + u64::from(keyed);
+        let item_size = u64::from(self.table.min_size(*item)) + u64::from(keyed);
         let fits = if item_size == 0 {
             self.take_empty(items).is_some()
         } else {
@@ -166,6 +199,6 @@ pub(crate) struct Block {
 
 pub(crate) fn datum_length(schema: &Schema, input: &[u8]) -> Result<usize, Error> {
     let mut walk = Walk::new(schema.table(), input);
-    walk.skip(schema.root(), DEPTH_LIMIT)?;
+    walk.skip(schema.root())?;
     Ok(walk.reader.offset())
 }

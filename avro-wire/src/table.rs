@@ -56,6 +56,8 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(crate) slots: Vec<Slot>,
+    /// The nodes of `slots`, close together for the hot paths; see [`Table::finish`].
+    nodes: Box<[Node]>,
     pub(crate) records: Vec<Record>,
     pub(crate) enums: Vec<Enum>,
     pub(crate) unions: Vec<Union>,
@@ -73,16 +75,19 @@ pub(crate) struct Record {
     same_fields: StaticAddress,
 }
 
+/// Kept within a cache line: the codec walks rows of these.
 #[derive(Debug)]
 pub(crate) struct Field {
-    pub(crate) name: String,
     /// The node of `slot`, here to save a look-up.
     pub(crate) node: Node,
-    pub(crate) slot: u32,
-    pub(crate) default: Option<Default>,
     /// The last static name that was found equal to `name`.
     same_name: StaticAddress,
+    pub(crate) name: Box<str>,
+    pub(crate) default: Option<Box<Default>>,
+    pub(crate) slot: u32,
 }
+
+const _: () = assert!(size_of::<Node>() == 8 && size_of::<Field>() <= 48);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Default {
@@ -114,6 +119,16 @@ impl Table {
     #[inline]
     pub(crate) fn node(&self, slot: u32) -> Node {
         self.slots.get(slot as usize).map_or(Node::Null, |slot| slot.node)
+    }
+
+    /// As [`Table::node`], once the table is finished.
+    #[inline]
+    pub(crate) fn node_ref(&self, slot: u32) -> &Node {
+        self.nodes.get(slot as usize).unwrap_or(&Node::Null)
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.nodes = self.slots.iter().map(|slot| slot.node).collect();
     }
 
     #[inline]
@@ -194,7 +209,7 @@ impl Record {
 
     /// Sets the fields; the first name given twice is handed back.
     pub(crate) fn set_fields(&mut self, fields: Vec<Field>) -> Result<(), String> {
-        self.by_name = sorted_index(&fields, |field| &field.name)?;
+        self.by_name = sorted_index(&fields, |field| &*field.name)?;
         self.fields = fields;
         Ok(())
     }
@@ -211,7 +226,7 @@ impl Record {
         }
         let address = names.as_ptr().addr();
         self.same_fields.is(address) || {
-            let equal = self.fields.iter().zip(names).all(|(field, name)| field.name == *name);
+            let equal = self.fields.iter().zip(names).all(|(field, name)| *field.name == **name);
             if equal {
                 self.same_fields.set(address);
             }
@@ -221,7 +236,7 @@ impl Record {
 }
 
 impl Field {
-    pub(crate) const fn new(name: String, node: Node, slot: u32) -> Self {
+    pub(crate) const fn new(name: Box<str>, node: Node, slot: u32) -> Self {
         Self { name, node, slot, default: None, same_name: StaticAddress::new() }
     }
 
@@ -230,7 +245,7 @@ impl Field {
         name.len() == self.name.len() && {
             let address = name.as_ptr().addr();
             self.same_name.is(address) || {
-                let equal = self.name == name;
+                let equal = *self.name == *name;
                 if equal {
                     self.same_name.set(address);
                 }
@@ -242,7 +257,7 @@ impl Field {
 
 impl Enum {
     pub(crate) fn new(name: String, symbols: Vec<String>) -> Result<Self, String> {
-        let by_name = sorted_index(&symbols, |symbol| symbol)?;
+        let by_name = sorted_index(&symbols, |symbol| symbol.as_str())?;
         Ok(Self { name, symbols, by_name })
     }
 
@@ -273,13 +288,13 @@ impl StaticAddress {
     }
 }
 
-fn sorted_index<T>(items: &[T], name: fn(&T) -> &String) -> Result<Vec<u32>, String> {
-    let mut pairs: Vec<(&String, u32)> = items.iter().map(name).zip(0..).collect();
+fn sorted_index<T>(items: &[T], name: fn(&T) -> &str) -> Result<Vec<u32>, String> {
+    let mut pairs: Vec<(&str, u32)> = items.iter().map(name).zip(0..).collect();
     pairs.sort_unstable();
-    let mut previous: Option<&String> = None;
+    let mut previous = None;
     for &(name, _) in &pairs {
         if previous == Some(name) {
-            return Err(name.clone());
+            return Err(name.into());
         }
         previous = Some(name);
     }

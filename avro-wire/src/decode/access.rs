@@ -19,27 +19,33 @@ pub(super) struct RecordFields<'w, 's, 'de> {
     fields: slice::Iter<'s, Field>,
     /// The field whose name was given out last, until its value is asked for.
     value: Option<&'s Field>,
-    depth: u8,
 }
 
 impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
     #[inline]
-    pub(super) fn new(walk: &'w mut Walk<'s, 'de>, fields: &'s [Field], depth: u8) -> Self {
-        Self { walk, fields: fields.iter(), value: None, depth }
+    pub(super) fn new(walk: &'w mut Walk<'s, 'de>, fields: &'s [Field]) -> Self {
+        Self { walk, fields: fields.iter(), value: None }
     }
 
     #[inline]
-    fn read<T: DeserializeSeed<'de>>(&mut self, field: &Field, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(Decoder { walk: self.walk, node: field.node, depth: self.depth })
-            .map_err(|error| error.or_offset(self.walk.reader.offset()).in_field(&field.name))
+    fn read<T: DeserializeSeed<'de>>(
+        &mut self,
+        field: &'s Field,
+        seed: T,
+    ) -> Result<T::Value, Error> {
+        match seed.deserialize(Decoder { walk: self.walk, node: &field.node }) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.walk.in_field(error, field)),
+        }
     }
 
     /// Steps over what the visitor did not ask for.
     #[inline]
-    pub(super) fn skip_rest(&mut self) -> Result<(), Error> {
+    pub(super) fn finish(mut self) -> Result<(), Error> {
         while let Some(field) = self.value.take().or_else(|| self.fields.next()) {
-            self.walk.skip(field.node, self.depth).map_err(|error| error.in_field(&field.name))?;
+            self.walk.skip(&field.node).map_err(|error| error.in_field(&field.name))?;
         }
+        self.walk.depth += 1;
         Ok(())
     }
 }
@@ -94,9 +100,8 @@ impl<'de> MapAccess<'de> for RecordFields<'_, '_, 'de> {
 /// The items of an array, or the entries of a map, block by block.
 pub(super) struct BlockItems<'w, 's, 'de> {
     walk: &'w mut Walk<'s, 'de>,
-    item: Node,
+    item: &'s Node,
     keyed: bool,
-    depth: u8,
     /// Items left in the block; 0 only at the end.
     left: usize,
     seen: usize,
@@ -104,15 +109,11 @@ pub(super) struct BlockItems<'w, 's, 'de> {
 
 impl<'w, 's, 'de> BlockItems<'w, 's, 'de> {
     #[inline]
-    pub(super) fn new(
-        walk: &'w mut Walk<'s, 'de>,
-        item: u32,
-        keyed: bool,
-        depth: u8,
-    ) -> Result<Self, Error> {
-        let item = walk.table.node(item);
+    pub(super) fn new(walk: &'w mut Walk<'s, 'de>, item: u32, keyed: bool) -> Result<Self, Error> {
+        walk.descend()?;
+        let item = walk.table.node_ref(item);
         let left = walk.block(item, keyed)?.count;
-        Ok(Self { walk, item, keyed, depth, left, seen: 0 })
+        Ok(Self { walk, item, keyed, left, seen: 0 })
     }
 
     /// Counts one item down; reads the head of the next block behind the last item of one.
@@ -128,8 +129,7 @@ impl<'w, 's, 'de> BlockItems<'w, 's, 'de> {
 
     #[inline]
     fn read<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        let value =
-            seed.deserialize(Decoder { walk: self.walk, node: self.item, depth: self.depth })?;
+        let value = seed.deserialize(Decoder { walk: self.walk, node: self.item })?;
         self.advance()?;
         Ok(value)
     }
@@ -138,6 +138,7 @@ impl<'w, 's, 'de> BlockItems<'w, 's, 'de> {
     #[inline]
     pub(super) fn finish(self) -> Result<(), Error> {
         if self.left == 0 {
+            self.walk.depth += 1;
             return Ok(());
         }
         let kind = ErrorKind::LengthMismatch { expected: self.seen, actual: self.seen + self.left };
@@ -214,7 +215,7 @@ impl<'de> VariantAccess<'de> for Decoder<'_, '_, 'de> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {
-        self.walk.skip(self.node, self.depth)
+        self.walk.skip(self.node)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {

@@ -1,6 +1,8 @@
 //! Records, arrays and maps, whose parts serde gives one by one.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::slice;
 
 use serde::ser::{
     Impossible, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
@@ -8,21 +10,19 @@ use serde::ser::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{Encoder, mismatch, none_index, wrong_length};
-use crate::table::{Field, Node, Record, Table, is_variant};
+use super::{Encoder, State, mismatch, none_index, wrong_length};
+use crate::table::{Field, Node, Record, is_variant};
 use crate::{Error, ErrorKind, primitive};
 
 /// The parts of a sequence: of an array, of bytes number by number, or of a record by position.
 pub(crate) struct Items<'s, 'o> {
-    table: &'s Table,
-    out: &'o mut Vec<u8>,
-    depth: u8,
+    state: &'o mut State<'s>,
     target: Target<'s>,
     count: Counted,
 }
 
 enum Target<'s> {
-    Array(Node),
+    Array(&'s Node),
     Bytes,
     Fixed(u32),
     Record(&'s Record),
@@ -38,42 +38,45 @@ impl<'s, 'o> Items<'s, 'o> {
             Node::Record(index) if Some(table.record(index).fields.len()) == length => 1,
             _ => 0,
         })?;
-        let Encoder { table, out, depth, .. } = encoder;
-        let (target, count) = match node {
+        let state = encoder.state;
+        state.descend()?;
+        let (table, out) = (state.table, &mut state.out);
+        let (target, count) = match *node {
             Node::Array(item) => {
-                (Target::Array(table.node(item)), Counted::open_block(length, out))
+                (Target::Array(table.node_ref(item)), Counted::open_block(length, out))
             }
             Node::Bytes => (Target::Bytes, Counted::open(length, out)),
             Node::Fixed(size) => (Target::Fixed(size), Counted::none(out)),
             Node::Record(index) => (Target::Record(table.record(index)), Counted::none(out)),
             _ => return Err(mismatch()),
         };
-        Ok(Self { table, out, depth: descend(depth)?, target, count })
+        Ok(Self { state, target, count })
     }
 
     #[inline]
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         let node = match self.target {
             Target::Array(node) => node,
-            Target::Bytes | Target::Fixed(_) => Node::Byte,
+            Target::Bytes | Target::Fixed(_) => &Node::Byte,
             Target::Record(record) => match record.fields.get(self.count.items) {
-                Some(field) => field.node,
+                Some(field) => &field.node,
                 None => return Err(wrong_length(record.fields.len(), self.count.items + 1)),
             },
         };
         self.count.items += 1;
-        value.serialize(Encoder { table: self.table, out: self.out, node, depth: self.depth })
+        value.serialize(Encoder { state: self.state, node })
     }
 
     #[inline]
     fn finish(self) -> Result<(), Error> {
+        self.state.depth += 1;
         let expected = match self.target {
             Target::Array(_) => {
-                self.count.close_block(self.out);
+                self.count.close_block(&mut self.state.out);
                 return Ok(());
             }
             Target::Bytes => {
-                self.count.close(self.out);
+                self.count.close(&mut self.state.out);
                 return Ok(());
             }
             Target::Fixed(size) => size as usize,
@@ -146,30 +149,25 @@ impl Counted {
 }
 
 /// The fields of a struct or the entries of a map, into a record or into a map.
-pub(crate) enum Fields<'s, 'o> {
-    Record(RecordFields<'s, 'o>),
-    Map(MapEntries<'s, 'o>),
+pub(crate) struct Fields<'s, 'o> {
+    state: &'o mut State<'s>,
+    /// The fields of a record that have not come yet, as long as all came in order.
+    expected: slice::Iter<'s, Field>,
+    rest: Rest<'s>,
 }
 
-pub(crate) struct RecordFields<'s, 'o> {
-    table: &'s Table,
-    out: &'o mut Vec<u8>,
-    depth: u8,
-    record: &'s Record,
+/// What is seldom needed while the fields come in order.
+enum Rest<'s> {
+    Record { record: &'s Record, strays: Option<Box<Strays>>, key: usize },
+    Map { item: &'s Node, count: Counted },
+}
+
+/// Fields that came out of order, in the order in which they came.
+struct Strays {
     /// Fields before this one are written, in order.
     next: usize,
-    /// The other fields that are written, in the order in which they came: index and start.
-    strays: Vec<(usize, usize)>,
-    /// The field of the map key that came last.
-    key: usize,
-}
-
-pub(crate) struct MapEntries<'s, 'o> {
-    table: &'s Table,
-    out: &'o mut Vec<u8>,
-    depth: u8,
-    item: Node,
-    count: Counted,
+    /// The others that are written: index and start.
+    written: Vec<(usize, usize)>,
 }
 
 impl<'s, 'o> Fields<'s, 'o> {
@@ -185,21 +183,18 @@ impl<'s, 'o> Fields<'s, 'o> {
             Node::Map(_) => 1,
             _ => 0,
         })?;
-        let Encoder { table, out, depth, .. } = encoder;
-        let depth = descend(depth)?;
-        match node {
-            Node::Record(index) => Ok(Self::Record(RecordFields {
-                table,
-                out,
-                depth,
-                record: table.record(index),
-                next: 0,
-                strays: Vec::new(),
-                key: 0,
-            })),
+        let state = encoder.state;
+        state.descend()?;
+        match *node {
+            Node::Record(index) => {
+                let record = state.table.record(index);
+                let rest = Rest::Record { record, strays: None, key: 0 };
+                Ok(Self { state, expected: record.fields.iter(), rest })
+            }
             Node::Map(item) => {
-                let (item, count) = (table.node(item), Counted::open_block(length, out));
-                Ok(Self::Map(MapEntries { table, out, depth, item, count }))
+                let item = state.table.node_ref(item);
+                let count = Counted::open_block(length, &mut state.out);
+                Ok(Self { state, expected: [].iter(), rest: Rest::Map { item, count } })
             }
             _ => Err(mismatch()),
         }
@@ -207,92 +202,107 @@ impl<'s, 'o> Fields<'s, 'o> {
 
     #[inline]
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
-        match self {
-            Self::Record(fields) => {
-                if fields.strays.is_empty()
-                    && let Some(field) = fields.record.fields.get(fields.next)
-                    && field.is_named(key)
-                {
-                    fields.next += 1;
-                    return fields.write(field, value);
-                }
-                let index = fields.find(key)?;
-                fields.stray(index, value)
+        if let Some(field) = self.expected.as_slice().first()
+            && field.is_named(key)
+        {
+            self.expected.next();
+            return self.write(field, value);
+        }
+        self.unexpected(key, value)
+    }
+
+    #[inline]
+    fn write<T: Serialize + ?Sized>(&mut self, field: &'s Field, value: &T) -> Result<(), Error> {
+        value
+            .serialize(Encoder { state: self.state, node: &field.node })
+            .map_err(|error| error.in_field(&field.name))
+    }
+
+    #[inline(never)]
+    fn unexpected<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), Error> {
+        match &self.rest {
+            Rest::Record { record, .. } => {
+                let index = find(record, key)?;
+                self.stray(index, value)
             }
-            Self::Map(entries) => {
-                primitive::write_string(key, entries.out);
-                entries.value(value)
+            Rest::Map { .. } => {
+                primitive::write_string(key, &mut self.state.out);
+                self.entry(value)
             }
         }
     }
 
+    /// The value of a map entry.
+    fn entry<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        let Rest::Map { item, count } = &mut self.rest else { return Err(mismatch()) };
+        count.items += 1;
+        value.serialize(Encoder { state: self.state, node: item })
+    }
+
+    /// Writes a field that is not the next one behind all others, to be moved at the end.
+    fn stray<T: Serialize + ?Sized>(&mut self, index: usize, value: &T) -> Result<(), Error> {
+        let Rest::Record { record, strays, .. } = &mut self.rest else { return Err(mismatch()) };
+        let Some(field) = record.fields.get(index) else { return Err(mismatch()) };
+        let strays = strays.get_or_insert_with(|| {
+            let next = record.fields.len() - self.expected.len();
+            self.expected = [].iter();
+            Box::new(Strays { next, written: Vec::new() })
+        });
+        if index < strays.next || strays.written.iter().any(|&(known, _)| known == index) {
+            return Err(Error::named(ErrorKind::Duplicate, &field.name));
+        }
+        strays.written.push((index, self.state.out.len()));
+        self.write(field, value)
+    }
+
     #[inline]
     fn finish(self) -> Result<(), Error> {
-        match self {
-            Self::Record(fields) => {
-                if fields.strays.is_empty() && fields.next == fields.record.fields.len() {
-                    Ok(())
-                } else {
-                    fields.put_in_order()
-                }
+        self.state.depth += 1;
+        match self.rest {
+            Rest::Record { strays: None, .. } if self.expected.len() == 0 => Ok(()),
+            Rest::Record { record, strays, .. } => {
+                let next = record.fields.len() - self.expected.len();
+                let strays = strays.map_or(Strays { next, written: Vec::new() }, |strays| *strays);
+                strays.put_in_order(record, &mut self.state.out)
             }
-            Self::Map(entries) => {
-                entries.count.close_block(entries.out);
+            Rest::Map { count, .. } => {
+                count.close_block(&mut self.state.out);
                 Ok(())
             }
         }
     }
 }
 
-impl RecordFields<'_, '_> {
-    #[inline]
-    fn write<T: Serialize + ?Sized>(&mut self, field: &Field, value: &T) -> Result<(), Error> {
-        let (table, depth, node) = (self.table, self.depth, field.node);
-        value
-            .serialize(Encoder { table, out: self.out, node, depth })
-            .map_err(|error| error.in_field(&field.name))
-    }
-
-    fn find(&self, key: &str) -> Result<usize, Error> {
-        self.record.position(key).ok_or_else(|| Error::named(ErrorKind::UnknownField, key))
-    }
-
-    /// Writes a field that is not the next one behind all others, to be moved at the end.
-    #[inline(never)]
-    fn stray<T: Serialize + ?Sized>(&mut self, index: usize, value: &T) -> Result<(), Error> {
-        let Some(field) = self.record.fields.get(index) else { return Err(mismatch()) };
-        if index < self.next || self.strays.iter().any(|&(known, _)| known == index) {
-            return Err(Error::named(ErrorKind::Duplicate, &field.name));
-        }
-        self.strays.push((index, self.out.len()));
-        self.write(field, value)
-    }
-
+impl Strays {
     /// Writes the strays once more, in the order of the schema, with what was left out.
     #[inline(never)]
-    fn put_in_order(self) -> Result<(), Error> {
-        let start = self.strays.first().map_or(self.out.len(), |&(_, start)| start);
-        let written = self.out.split_off(start);
-        let mut pieces = Vec::with_capacity(self.strays.len());
+    fn put_in_order(self, record: &Record, out: &mut Vec<u8>) -> Result<(), Error> {
+        let start = self.written.first().map_or(out.len(), |&(_, start)| start);
+        let written = out.split_off(start);
+        let mut pieces = Vec::with_capacity(self.written.len());
         let mut rest = &*written;
-        let ends = self.strays.iter().skip(1).map(|&(_, start)| start);
+        let ends = self.written.iter().skip(1).map(|&(_, start)| start);
         let ends = ends.chain([start + written.len()]);
-        for (&(index, from), to) in self.strays.iter().zip(ends) {
+        for (&(index, from), to) in self.written.iter().zip(ends) {
             let (piece, after) = rest.split_at_checked(to - from).unwrap_or_default();
             pieces.push((index, piece));
             rest = after;
         }
         pieces.sort_unstable_by_key(|&(index, _)| index);
         let mut pieces = pieces.into_iter().peekable();
-        for (index, field) in self.record.fields.iter().enumerate().skip(self.next) {
+        for (index, field) in record.fields.iter().enumerate().skip(self.next) {
             if let Some((_, piece)) = pieces.next_if(|&(found, _)| found == index) {
-                self.out.extend_from_slice(piece);
+                out.extend_from_slice(piece);
             } else {
-                write_absent(field, self.out)?;
+                write_absent(field, out)?;
             }
         }
         Ok(())
     }
+}
+
+fn find(record: &Record, key: &str) -> Result<usize, Error> {
+    record.position(key).ok_or_else(|| Error::named(ErrorKind::UnknownField, key))
 }
 
 fn write_absent(field: &Field, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -303,19 +313,6 @@ fn write_absent(field: &Field, out: &mut Vec<u8>) -> Result<(), Error> {
         _ => return Err(Error::named(ErrorKind::MissingField, &field.name)),
     }
     Ok(())
-}
-
-impl MapEntries<'_, '_> {
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.count.items += 1;
-        let (table, depth, node) = (self.table, self.depth, self.item);
-        value.serialize(Encoder { table, out: self.out, node, depth })
-    }
-}
-
-#[inline]
-fn descend(depth: u8) -> Result<u8, Error> {
-    depth.checked_sub(1).ok_or_else(|| Error::new(ErrorKind::DepthLimit))
 }
 
 impl SerializeSeq for Items<'_, '_> {
@@ -415,31 +412,24 @@ impl SerializeMap for Fields<'_, '_> {
     type Error = Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        match self {
-            Self::Record(fields) => {
-                fields.key = key.serialize(KeyFinder(fields))?;
+        match &mut self.rest {
+            Rest::Record { record, key: found, .. } => {
+                *found = key.serialize(KeyFinder { record, expected: self.expected.as_slice() })?;
                 Ok(())
             }
-            Self::Map(entries) => key.serialize(Encoder {
-                table: entries.table,
-                out: entries.out,
-                node: Node::String,
-                depth: entries.depth,
-            }),
+            Rest::Map { .. } => key.serialize(Encoder { state: self.state, node: &Node::String }),
         }
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        match self {
-            Self::Record(fields) => match fields.record.fields.get(fields.key) {
-                Some(field) if fields.key == fields.next && fields.strays.is_empty() => {
-                    fields.next += 1;
-                    fields.write(field, value)
-                }
-                _ => fields.stray(fields.key, value),
-            },
-            Self::Map(entries) => entries.value(value),
+        let Rest::Record { record, key, .. } = self.rest else { return self.entry(value) };
+        if let Some(field) = self.expected.as_slice().first()
+            && key == record.fields.len() - self.expected.len()
+        {
+            self.expected.next();
+            return self.write(field, value);
         }
+        self.stray(key, value)
     }
 
     fn end(self) -> Result<(), Error> {
@@ -448,7 +438,10 @@ impl SerializeMap for Fields<'_, '_> {
 }
 
 /// Turns a map key into the index of the field of that name, without making a `String` of it.
-struct KeyFinder<'a, 's, 'o>(&'a RecordFields<'s, 'o>);
+struct KeyFinder<'s> {
+    record: &'s Record,
+    expected: &'s [Field],
+}
 
 macro_rules! not_a_name {
     ($($method:ident: $type:ty,)*) => {
@@ -456,7 +449,7 @@ macro_rules! not_a_name {
     };
 }
 
-impl Serializer for KeyFinder<'_, '_, '_> {
+impl Serializer for KeyFinder<'_> {
     type Ok = usize;
     type Error = Error;
     type SerializeSeq = Impossible<usize, Error>;
@@ -475,10 +468,11 @@ impl Serializer for KeyFinder<'_, '_, '_> {
     }
 
     fn serialize_str(self, key: &str) -> Result<usize, Error> {
-        let next = self.0.next;
-        match self.0.record.fields.get(next) {
-            Some(field) if field.name == key => Ok(next),
-            _ => self.0.find(key),
+        match self.expected.first() {
+            Some(field) if *field.name == *key => {
+                Ok(self.record.fields.len() - self.expected.len())
+            }
+            _ => find(self.record, key),
         }
     }
 

@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
             }
         };
         self.position = 0;
-        let item = u64::from(self.schema.table().min_size(self.schema.root()));
+        let item = u64::from(self.schema.table().min_size(*self.schema.root()));
         self.count = u64::try_from(count)
             .ok()
             .filter(|&items| match item {

@@ -17,6 +17,7 @@ use crate::{
     cli::DemoArgs,
     config::{Endpoints, Properties, SinkConfig, SourceConfig},
     error::{Error, Part},
+    kafka::{self, Login},
     load_demo,
     metrics::Metrics,
     northwind::{Northwind, story},
@@ -169,15 +170,15 @@ impl Cast {
             &stage.endpoints,
         )?;
         let topic = format!("{}.ods.cdc_events", args.topic_prefix);
-        let registry =
-            registry::reach(stage.endpoints.registry_url.as_deref().unwrap_or_default()).await?;
         let mut client = stage.database().await?;
+        registry::reach(&source_config.registry_url).await?;
+        let login = Login::new(&source_config.kafka).await?;
+        kafka::reach(&source_config.kafka, &login).await?;
         let northwind = Northwind::new().with_seed(args.seed).with_scale(args.scale);
         let existing = load_demo::replaceable(&mut client).await?;
         load_demo::load(&mut client, &northwind, existing, output).await?;
         let orders = count(&mut client, "SELECT count(*) FROM ods.cdc_events").await?;
         output.line(format!("1. loaded: {orders} orders in ods.cdc_events"));
-        drop(registry);
         let metrics = Arc::new(Metrics::default());
         let source = Arc::new(Source::prepare(source_config, metrics.clone(), stop.clone()).await?);
         let (mut sink, close_now) = Sink::prepare(sink_config, metrics.clone(), stop).await?;

@@ -173,7 +173,8 @@ async fn a_slot_that_has_vanished() {
     let mut client = connect(&url).await;
     client
         .execute(
-            "CREATE TABLE vanishing (id int PRIMARY KEY); CREATE PUBLICATION vanishing FOR TABLE vanishing",
+            "CREATE TABLE public.vanishing (id int PRIMARY KEY); \
+             CREATE PUBLICATION vanishing FOR TABLE public.vanishing",
         )
         .await
         .unwrap();
@@ -221,8 +222,8 @@ async fn a_table_without_a_primary_key() {
     let mut client = connect(&url).await;
     client
         .execute(
-            "CREATE TABLE keyless (n int); INSERT INTO keyless VALUES (1); \
-             CREATE PUBLICATION keyless FOR TABLE keyless",
+            "CREATE TABLE public.keyless (n int); INSERT INTO public.keyless VALUES (1); \
+             CREATE PUBLICATION keyless FOR TABLE public.keyless",
         )
         .await
         .unwrap();

@@ -233,7 +233,12 @@ impl Session<'_> {
                 .with_advice("set behavior.on.null.values=ignore")),
             };
         };
-        self.learn_schema(value).await?;
+        let id = partition::schema_id(value).map_err(|error| {
+            Error::new(Part::Data, format!("{topic}/{number} offset {offset} has no schema id in front"))
+                .with_cause(error)
+                .with_advice("the topic must hold Avro as Confluent's serializers frame it")
+        })?;
+        self.learn_schema(id).await?;
         let incoming = Incoming { offset, timestamp_ms: message.timestamp().to_millis(), value };
         let commit = Committer { consumer: self.consumer, topic, partition: number };
         let Some(partition) = self.partitions.get_mut(topic).and_then(|all| all.get_mut(&number))
@@ -295,12 +300,7 @@ impl Session<'_> {
         .map_err(|error| kafka_failed("going back to the committed offset", error))
     }
 
-    async fn learn_schema(&mut self, value: &[u8]) -> Result<(), Error> {
-        let id = partition::schema_id(value).map_err(|error| {
-            Error::new(Part::Data, "a value has no schema id in front")
-                .with_cause(error)
-                .with_advice("the topic must hold Avro as Confluent's serializers frame it")
-        })?;
+    async fn learn_schema(&mut self, id: u32) -> Result<(), Error> {
         if self.shared.schemas.contains_key(&id) {
             return Ok(());
         }

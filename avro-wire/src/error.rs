@@ -87,6 +87,18 @@ pub enum ErrorKind {
     /// The framing has no place for this form of schema reference.
     #[error("framing cannot carry this schema reference")]
     UnsupportedReference,
+    /// A schema id is negative or has the wrong number of bytes.
+    #[error("invalid schema id")]
+    InvalidId,
+    /// No header of the record says which schema the datum was written by.
+    #[error("no schema reference in the headers")]
+    NoReference,
+    /// The compression of the message is not known, or its feature is off.
+    #[error("unknown or disabled compression {byte:#04x}")]
+    UnknownCompression {
+        /// The byte that names the compression.
+        byte: u8,
+    },
     /// An object container file does not start with `Obj` and 1, or its header is broken.
     #[error("not an object container file")]
     NotContainer,

@@ -51,7 +51,10 @@ pub use decode::decode;
 pub use encode::encode;
 pub use error::{Error, ErrorKind};
 pub use field::{FieldReader, Scalar};
-pub use framing::{Frame, Framing, SchemaRef};
+pub use framing::{
+    ApicurioHeaders, Compression, ContentId, Frame, Framing, GlobalId, Header, IdSpace, Part,
+    SchemaRef,
+};
 pub use logical::Logical;
 pub use schema::Schema;
 pub use view::{FieldView, Kind, TypeView};

@@ -70,7 +70,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         match self.rest.split_first_chunk::<N>() {
             Some((taken, rest)) => {
                 self.rest = rest;
@@ -98,6 +98,30 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn i32(&mut self) -> Result<i32, Error> {
         self.array().map(i32::from_be_bytes)
+    }
+
+    #[cfg(feature = "postgres-types")]
+    #[inline]
+    pub(crate) fn i16(&mut self) -> Result<i16, Error> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    #[cfg(feature = "postgres-types")]
+    #[inline]
+    pub(crate) fn i64(&mut self) -> Result<i64, Error> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    #[cfg(feature = "postgres-types")]
+    #[inline]
+    pub(crate) fn u64(&mut self) -> Result<u64, Error> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    #[cfg(feature = "postgres-types")]
+    #[inline]
+    pub(crate) fn f64(&mut self) -> Result<f64, Error> {
+        self.array().map(f64::from_be_bytes)
     }
 
     #[inline]

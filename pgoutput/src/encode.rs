@@ -184,7 +184,7 @@ impl TupleBuf {
     /// before then.
     pub fn push(&mut self, column: Column<'_>) -> Result<(), Error> {
         let at = self.bytes.len();
-        let len = self.len.checked_add(1).ok_or(Error::new(ErrorKind::TooLong, at))?;
+        let len = self.len.checked_add(1).ok_or_else(|| Error::new(ErrorKind::TooLong, at))?;
         let mut out = Writer { out: &mut self.bytes, start: 0 };
         let (letter, value) = match column {
             Column::Null => (b'n', None),

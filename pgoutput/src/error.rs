@@ -1,5 +1,7 @@
 use thiserror::Error as ThisError;
 
+use crate::Oid;
+
 /// Why some bytes could not be decoded, and where.
 ///
 /// 16 bytes on a 64-bit machine; holds no text and nothing of the payload.
@@ -71,8 +73,8 @@ pub enum ErrorKind {
     /// A name is not closed by a zero byte.
     #[error("name without its closing zero byte")]
     UnterminatedName,
-    /// A name is not UTF-8.
-    #[error("name is not utf-8")]
+    /// A name, or the text of a value, is not UTF-8.
+    #[error("text is not utf-8")]
     InvalidUtf8,
     /// A name to be encoded holds a zero byte, which ends names on the wire.
     #[error("name with a zero byte inside")]
@@ -80,6 +82,12 @@ pub enum ErrorKind {
     /// Something to be encoded is longer than its length field can tell.
     #[error("too long for the format")]
     TooLong,
+    /// No value of the type with this id looks so.
+    #[error("not a value of type {0}")]
+    InvalidValue(Oid),
+    /// Types nested too deeply, or a domain over itself.
+    #[error("types nested too deeply")]
+    TooDeep,
     /// The data does not begin with the signature of binary COPY.
     #[error("not binary copy data")]
     CopySignature,

@@ -46,6 +46,8 @@ pub mod replication;
 mod time;
 mod transaction;
 mod tuple;
+#[cfg(feature = "postgres-types")]
+pub mod value;
 
 pub use decode::{Decoder, ProtocolVersion, Streaming};
 pub use encode::TupleBuf;

@@ -69,7 +69,7 @@ impl fmt::Display for PgTime {
 }
 
 /// Proleptic Gregorian year, month and day from days since 2000-01-01.
-const fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) const fn civil(days: i64) -> (i64, i64, i64) {
     // Count from 0000-03-01, so that the leap day ends a year and each 400 years repeat.
     let days = days + 730_425;
     let era = days.div_euclid(146_097);

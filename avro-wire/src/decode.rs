@@ -6,8 +6,9 @@ use serde::de::value::SeqDeserializer;
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 
 use self::access::{BlockItems, BranchEnum, RecordFields};
+use crate::resolve::Promoted;
 use crate::skip::Walk;
-use crate::table::{Node, Record, is_variant};
+use crate::table::{Node, Record, Resolved, is_variant};
 use crate::{Error, ErrorKind, Schema};
 
 /// Decodes the one datum in `datum` as a `T`, which may borrow strings and bytes from it.
@@ -33,9 +34,15 @@ use crate::{Error, ErrorKind, Schema};
 /// `T` does not go with the schema. Bytes after the datum are an error.
 #[inline]
 pub fn decode<'a, T: Deserialize<'a>>(datum: &'a [u8], schema: &Schema) -> Result<T, Error> {
-    let mut walk = Walk::new(schema.table(), datum);
-    let decoder = Decoder { walk: &mut walk, node: schema.root() };
-    match T::deserialize(decoder) {
+    decode_walk(Walk::new(schema.table(), datum), schema.root())
+}
+
+#[inline]
+pub(crate) fn decode_walk<'s, 'a, T: Deserialize<'a>>(
+    mut walk: Walk<'s, 'a>,
+    node: &'s Node,
+) -> Result<T, Error> {
+    match T::deserialize(Decoder { walk: &mut walk, node }) {
         Ok(value) => {
             walk.reader.finish()?;
             Ok(value)
@@ -60,7 +67,14 @@ impl<'s, 'de> Decoder<'_, 's, 'de> {
             } else {
                 &Node::Null
             }),
-            Node::Union(index) => Ok(&self.walk.branch(index)?.node),
+            Node::Union(index) => {
+                let branch = self.walk.branch(index)?;
+                match branch.node {
+                    Node::Resolved(_) => self.walk.resolved(&branch.node),
+                    _ => Ok(&branch.node),
+                }
+            }
+            Node::Resolved(_) => self.walk.resolved(self.node),
             _ => Ok(self.node),
         }
     }
@@ -148,6 +162,13 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
             }
             Node::Array(item) => self.array(item, visitor),
             Node::Map(item) => self.map(item, visitor),
+            Node::Resolved(index) => match self.walk.table.resolution(index) {
+                Resolved::Promote { from, to } => match self.walk.promoted(from, to)? {
+                    Promoted::Float(value) => visitor.visit_f32(value),
+                    Promoted::Double(value) => visitor.visit_f64(value),
+                },
+                _ => Err(Error::new(ErrorKind::Unresolvable)),
+            },
             // A union lies in no union, and no schema has a `Byte`.
             Node::Option { .. } | Node::Union(_) | Node::Byte => {
                 Err(Error::new(ErrorKind::TypeMismatch))
@@ -240,6 +261,10 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
                 visitor.visit_some(self)
             }
             Node::Null => visitor.visit_none(),
+            Node::Resolved(_) => match *self.enter()? {
+                Node::Null => visitor.visit_none(),
+                _ => visitor.visit_some(self),
+            },
             _ => visitor.visit_some(self),
         }
     }
@@ -346,8 +371,12 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
             }
             Node::Union(index) => {
                 let branch = self.walk.branch(index)?;
-                (table.type_name(branch.slot), &branch.node)
+                (table.type_name(branch.slot), self.walk.resolved(&branch.node)?)
             }
+            Node::Resolved(index) => match table.resolution(index) {
+                Resolved::Chosen(slot) => (table.type_name(slot), table.node_ref(slot)),
+                _ => ("", self.node),
+            },
             _ => ("", self.node),
         };
         if !name.is_empty()

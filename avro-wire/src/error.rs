@@ -129,6 +129,9 @@ pub enum ErrorKind {
     /// A union holds a union, or two branches that cannot be told apart.
     #[error("invalid union")]
     InvalidUnion,
+    /// Data of the writer's schema, or this value of it, has no place in the reader's.
+    #[error("no place in the reader's schema")]
+    Unresolvable,
     /// The value has a type that the schema does not have at this place.
     #[error("value does not fit the schema")]
     TypeMismatch,
@@ -235,6 +238,7 @@ impl ErrorKind {
                 | Self::Duplicate
                 | Self::InvalidAttribute
                 | Self::InvalidUnion
+                | Self::Unresolvable
         )
     }
 

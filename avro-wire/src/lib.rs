@@ -42,6 +42,8 @@ mod logical;
 pub mod ocf;
 mod parse;
 pub mod primitive;
+mod resolve;
+mod row;
 mod schema;
 mod skip;
 mod table;
@@ -56,5 +58,7 @@ pub use framing::{
     SchemaRef,
 };
 pub use logical::Logical;
+pub use resolve::Resolution;
+pub use row::{RowCodec, recycle};
 pub use schema::Schema;
 pub use view::{FieldView, Kind, TypeView};

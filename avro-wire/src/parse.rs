@@ -24,7 +24,6 @@ pub(crate) fn parse(text: &str, references: &[Schema]) -> Result<(Table, u32), E
         defaults: Vec::new(),
     };
     let root = parser.parse(&json, "", DEPTH_LIMIT)?;
-    parser.compile_min_sizes();
     parser.compile_defaults();
     parser.table.finish();
     Ok((parser.table, root))
@@ -143,11 +142,12 @@ impl Parser<'_> {
         let slot = self.slot(Node::Record(to_u32(index)?), None, None)?;
         self.define(&name, slot)?;
         self.table.records.push(Record::new(name));
+        self.aliases(slot, attributes, &namespace)?;
 
         let Value::Array(declared) = attribute(attributes, "fields")? else {
             return Err(Error::named(ErrorKind::InvalidAttribute, "fields"));
         };
-        let mut fields = Vec::new();
+        let (mut fields, mut aliases) = (Vec::new(), Vec::new());
         for field in declared {
             let name = text(field.as_object(), "name")?;
             check_name(name)?;
@@ -160,15 +160,35 @@ impl Parser<'_> {
                 self.defaults.push((index, fields.len()));
                 field.default = Some(Default { json: json.clone(), datum: None }.into());
             }
+            aliases.extend(names(attributes)?.into_iter().map(|alias| (fields.len(), alias)));
             fields.push(field);
         }
-        self.set_fields(index, fields)?;
+        self.set_fields(index, fields, aliases)?;
         Ok(slot)
     }
 
-    fn set_fields(&mut self, index: usize, fields: Vec<Field>) -> Result<(), Error> {
+    fn aliases(
+        &mut self,
+        slot: u32,
+        attributes: &Map<String, Value>,
+        namespace: &str,
+    ) -> Result<(), Error> {
+        if let Some(slot) = self.table.slots.get_mut(slot as usize) {
+            let aliases = names(attributes)?;
+            slot.aliases = aliases.iter().map(|name| full_name(name, Some(namespace))).collect();
+        }
+        Ok(())
+    }
+
+    fn set_fields(
+        &mut self,
+        index: usize,
+        fields: Vec<Field>,
+        aliases: Vec<(usize, String)>,
+    ) -> Result<(), Error> {
         match self.table.records.get_mut(index) {
             Some(record) => {
+                record.aliases = aliases;
                 record.set_fields(fields).map_err(|name| Error::named(ErrorKind::Duplicate, &name))
             }
             None => Ok(()),
@@ -192,9 +212,15 @@ impl Parser<'_> {
         }
         let slot = self.slot(Node::Enum(to_u32(self.table.enums.len())?), None, None)?;
         self.define(&name, slot)?;
-        let parsed = Enum::new(name, symbols)
+        let namespace = name.rsplit_once('.').map_or("", |(namespace, _)| namespace).to_owned();
+        let mut parsed = Enum::new(name, symbols)
             .map_err(|symbol| Error::named(ErrorKind::Duplicate, &symbol))?;
+        // A default that is no symbol is not one, as an unknown attribute is none.
+        let default = attributes.get("default").and_then(Value::as_str);
+        parsed.default =
+            default.filter(|symbol| parsed.position(symbol).is_some()).map(ToOwned::to_owned);
         self.table.enums.push(parsed);
+        self.aliases(slot, attributes, &namespace)?;
         Ok(slot)
     }
 
@@ -204,6 +230,8 @@ impl Parser<'_> {
         let node = Node::Fixed(size.ok_or_else(|| invalid("size"))?);
         let slot = self.slot(node, Logical::of(node, attributes), Some(name.clone()))?;
         self.define(&name, slot)?;
+        let namespace = name.rsplit_once('.').map_or("", |(namespace, _)| namespace);
+        self.aliases(slot, attributes, namespace)?;
         Ok(slot)
     }
 
@@ -242,7 +270,8 @@ impl Parser<'_> {
 
     /// Copies a type of another schema, and what it is made of, into this table.
     fn import(&mut self, from: &Table, slot: u32, depth: u8) -> Result<u32, Error> {
-        let Some(Slot { node, logical, name }) = from.slots.get(slot as usize).cloned() else {
+        let Some(Slot { node, logical, name, aliases }) = from.slots.get(slot as usize).cloned()
+        else {
             return self.slot(Node::Null, None, None);
         };
         let type_name = from.type_name(slot);
@@ -253,6 +282,7 @@ impl Parser<'_> {
             Node::Fixed(_) => {
                 let slot = self.slot(node, logical, name)?;
                 self.define(type_name, slot)?;
+                self.copy_aliases(slot, aliases);
                 Ok(slot)
             }
             Node::Array(items) => {
@@ -280,9 +310,11 @@ impl Parser<'_> {
                 let symbols = from.enumeration(index).symbols.clone();
                 let slot = self.slot(Node::Enum(to_u32(self.table.enums.len())?), None, None)?;
                 self.define(type_name, slot)?;
-                let copy = Enum::new(type_name.to_owned(), symbols)
+                let mut copy = Enum::new(type_name.to_owned(), symbols)
                     .map_err(|symbol| Error::named(ErrorKind::Duplicate, &symbol))?;
+                copy.default.clone_from(&from.enumeration(index).default);
                 self.table.enums.push(copy);
+                self.copy_aliases(slot, aliases);
                 Ok(slot)
             }
             Node::Record(index) => {
@@ -298,10 +330,17 @@ impl Parser<'_> {
                     copy.default.clone_from(&field.default);
                     fields.push(copy);
                 }
-                self.set_fields(position, fields)?;
+                self.set_fields(position, fields, from.record(index).aliases.clone())?;
+                self.copy_aliases(slot, aliases);
                 Ok(slot)
             }
             _ => self.slot(node, logical, None),
+        }
+    }
+
+    fn copy_aliases(&mut self, slot: u32, aliases: Vec<String>) {
+        if let Some(slot) = self.table.slots.get_mut(slot as usize) {
+            slot.aliases = aliases;
         }
     }
 
@@ -312,7 +351,7 @@ impl Parser<'_> {
         name: Option<String>,
     ) -> Result<u32, Error> {
         let slot = to_u32(self.table.slots.len())?;
-        self.table.slots.push(Slot { node, logical, name });
+        self.table.slots.push(Slot { node, logical, name, aliases: Vec::new() });
         Ok(slot)
     }
 
@@ -321,32 +360,6 @@ impl Parser<'_> {
             None => Ok(()),
             Some(_) => Err(Error::named(ErrorKind::Duplicate, name)),
         }
-    }
-
-    /// Records start at 1, which is right for those that contain themselves; each pass carries
-    /// exact sizes one level further out. Records stand after those that they lie in, so going
-    /// backwards mostly needs one pass.
-    fn compile_min_sizes(&mut self) {
-        for _ in 0..DEPTH_LIMIT {
-            let mut changed = false;
-            for index in (0..self.table.records.len()).rev() {
-                let Some(record) = self.table.records.get(index) else { continue };
-                let size = record
-                    .fields
-                    .iter()
-                    .fold(0_u32, |sum, field| sum.saturating_add(self.table.min_size(field.node)));
-                if let Some(record) = self.table.records.get_mut(index)
-                    && record.min_size != size
-                {
-                    record.min_size = size;
-                    changed = true;
-                }
-            }
-            if !changed {
-                return;
-            }
-        }
-        // A record that always contains itself has no datum at all; any bound above zero is true.
     }
 
     fn compile_defaults(&mut self) {
@@ -395,6 +408,15 @@ fn attribute<'a>(attributes: &'a Map<String, Value>, name: &str) -> Result<&'a V
 
 fn text<'a>(attributes: Option<&'a Map<String, Value>>, name: &str) -> Result<&'a str, Error> {
     attributes.and_then(|a| a.get(name)).and_then(Value::as_str).ok_or_else(|| invalid(name))
+}
+
+/// The attribute `aliases` of a type or field.
+fn names(attributes: &Map<String, Value>) -> Result<Vec<String>, Error> {
+    let Some(names) = attributes.get("aliases") else { return Ok(Vec::new()) };
+    let names = names
+        .as_array()
+        .and_then(|names| names.iter().map(|name| name.as_str().map(ToOwned::to_owned)).collect());
+    names.ok_or_else(|| invalid("aliases"))
 }
 
 #[cold]

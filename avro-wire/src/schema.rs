@@ -128,6 +128,11 @@ impl Schema {
         &self.inner.root
     }
 
+    #[inline]
+    pub(crate) fn slot(&self) -> u32 {
+        self.inner.slot
+    }
+
     /// The slot of the named type `name`.
     pub(crate) fn find(&self, name: &str) -> Option<u32> {
         (0_u32..).zip(&self.inner.table.slots).find_map(|(slot, found)| {

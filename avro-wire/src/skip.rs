@@ -1,7 +1,9 @@
 //! Steps over values without decoding them.
 
+use alloc::boxed::Box;
+
 use crate::primitive::Reader;
-use crate::table::{Branch, DEPTH_LIMIT, EMPTY_ITEM_LIMIT, Field, Node, Table};
+use crate::table::{Branch, DEPTH_LIMIT, EMPTY_ITEM_LIMIT, Field, Node, Resolved, Role, Table};
 use crate::{Error, ErrorKind, Schema};
 
 /// What every walk over a datum carries along.
@@ -13,6 +15,8 @@ pub(crate) struct Walk<'s, 'a> {
     empty_items: u32,
     /// Levels that may still be entered.
     pub(crate) depth: u8,
+    /// The datums of [`Role::Default`].
+    pub(crate) defaults: &'a [Box<[u8]>],
 }
 
 impl<'s, 'a> Walk<'s, 'a> {
@@ -23,6 +27,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             reader: Reader::new(input),
             empty_items: EMPTY_ITEM_LIMIT,
             depth: DEPTH_LIMIT,
+            defaults: &[],
         }
     }
 
@@ -51,6 +56,12 @@ impl<'s, 'a> Walk<'s, 'a> {
                 self.skip(&branch.node)
             }
             Node::Record(index) => self.skip_record(index),
+            Node::Resolved(index) => match self.table.resolution(index) {
+                Resolved::Promote { from, .. } => self.skip(&from),
+                Resolved::Chosen(slot) | Resolved::Never(slot) => {
+                    self.skip(self.table.node_ref(slot))
+                }
+            },
             Node::Array(item) => self.skip_blocks(item, false),
             Node::Map(item) => self.skip_blocks(item, true),
         }
@@ -60,7 +71,8 @@ impl<'s, 'a> Walk<'s, 'a> {
         let record = self.table.record(index);
         self.descend()?;
         if record.min_size > 0 {
-            record.fields.iter().try_for_each(|field| self.skip(&field.node))?;
+            let mut fields = record.fields.iter().filter(|field| field.role != Role::Default);
+            fields.try_for_each(|field| self.skip(&field.node))?;
         }
         self.depth += 1;
         Ok(())
@@ -153,7 +165,8 @@ impl<'s, 'a> Walk<'s, 'a> {
         let position = self.reader.read_long()?;
         let symbols = &self.table.enumeration(index).symbols;
         match usize::try_from(position).ok().and_then(|position| symbols.get(position)) {
-            Some(symbol) => Ok(symbol),
+            Some(symbol) if !symbol.is_empty() => Ok(symbol),
+            Some(_) => Err(before.error(ErrorKind::Unresolvable)),
             None => Err(before.error(ErrorKind::SymbolOutOfRange { index: position })),
         }
     }

@@ -40,6 +40,8 @@ pub(crate) enum Node {
     },
     Union(u32),
     Record(u32),
+    /// In the table of a [`Resolution`](crate::Resolution): what is seldom and not a type.
+    Resolved(u32),
     /// Not a type of Avro: one item of `bytes` or `fixed` that serde gives number by number.
     Byte,
 }
@@ -51,6 +53,19 @@ pub(crate) struct Slot {
     pub(crate) logical: Option<Logical>,
     /// Full name of a fixed.
     pub(crate) name: Option<String>,
+    /// Other full names of a named type.
+    pub(crate) aliases: Vec<String>,
+}
+
+/// See [`Node::Resolved`]. The numbers are slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resolved {
+    /// A number of one type that is wanted as a float or double.
+    Promote { from: Node, to: Node },
+    /// A value of no union that stands for this branch of the reader's union.
+    Chosen(u32),
+    /// A value of the writer for which the reader has no place.
+    Never(u32),
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +76,7 @@ pub(crate) struct Table {
     pub(crate) records: Vec<Record>,
     pub(crate) enums: Vec<Enum>,
     pub(crate) unions: Vec<Union>,
+    pub(crate) resolved: Vec<Resolved>,
 }
 
 #[derive(Debug)]
@@ -69,8 +85,12 @@ pub(crate) struct Record {
     pub(crate) fields: Vec<Field>,
     /// Indices of `fields` in the order of their names.
     by_name: Vec<u32>,
+    /// Other names of fields: index and name.
+    pub(crate) aliases: Vec<(usize, String)>,
     /// Lower bound of the size of a datum in bytes.
     pub(crate) min_size: u32,
+    /// How many fields are not [`Role::Skipped`].
+    visible: usize,
     /// The last list of names that was found equal to the names of `fields`.
     same_fields: StaticAddress,
 }
@@ -84,7 +104,21 @@ pub(crate) struct Field {
     same_name: StaticAddress,
     pub(crate) name: Box<str>,
     pub(crate) default: Option<Box<Default>>,
+    /// For [`Role::Default`], the index of the datum instead.
     pub(crate) slot: u32,
+    pub(crate) role: Role,
+}
+
+/// What a field does, in the table of a [`Resolution`](crate::Resolution). In a schema, all are
+/// values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It has bytes, and the reader wants them.
+    Value,
+    /// It has bytes that the reader does not know.
+    Skipped,
+    /// It has no bytes; the reader has a default.
+    Default,
 }
 
 const _: () = assert!(size_of::<Node>() == 8 && size_of::<Field>() <= 48);
@@ -101,6 +135,8 @@ pub(crate) struct Default {
 pub(crate) struct Enum {
     pub(crate) name: String,
     pub(crate) symbols: Vec<String>,
+    /// The symbol that stands for those a reader does not know.
+    pub(crate) default: Option<String>,
     by_name: Vec<u32>,
 }
 
@@ -127,13 +163,41 @@ impl Table {
         self.nodes.get(slot as usize).unwrap_or(&Node::Null)
     }
 
+    /// Compiles what needs all types to be known.
+    ///
+    /// The sizes of records start at 1, which is right for those that contain themselves; each
+    /// pass carries exact sizes one level further out. Records stand after those that they lie in,
+    /// so going backwards mostly needs one pass. A record that always contains itself has no datum
+    /// at all; any bound above zero is true.
     pub(crate) fn finish(&mut self) {
+        for _ in 0..DEPTH_LIMIT {
+            let mut changed = false;
+            for index in (0..self.records.len()).rev() {
+                let Some(record) = self.records.get(index) else { continue };
+                let fields = record.fields.iter().filter(|field| field.role != Role::Default);
+                let size =
+                    fields.fold(0_u32, |sum, field| sum.saturating_add(self.min_size(field.node)));
+                if let Some(record) = self.records.get_mut(index)
+                    && record.min_size != size
+                {
+                    record.min_size = size;
+                    changed = true;
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
         self.nodes = self.slots.iter().map(|slot| slot.node).collect();
     }
 
     #[inline]
     pub(crate) fn record(&self, index: u32) -> &Record {
         self.records.get(index as usize).unwrap_or(&EMPTY_RECORD)
+    }
+
+    pub(crate) fn resolution(&self, index: u32) -> Resolved {
+        self.resolved.get(index as usize).copied().unwrap_or(Resolved::Never(u32::MAX))
     }
 
     #[inline]
@@ -154,6 +218,10 @@ impl Table {
             Node::Double => 8,
             Node::Fixed(size) => size,
             Node::Record(index) => self.record(index).min_size,
+            Node::Resolved(index) => match self.resolution(index) {
+                Resolved::Promote { from, .. } => self.min_size(from),
+                Resolved::Chosen(slot) | Resolved::Never(slot) => self.min_size(self.node(slot)),
+            },
             _ => 1,
         }
     }
@@ -163,6 +231,12 @@ impl Table {
     pub(crate) fn type_name(&self, slot: u32) -> &str {
         let Some(slot) = self.slots.get(slot as usize) else { return "" };
         match slot.node {
+            Node::Resolved(index) => match self.resolution(index) {
+                Resolved::Promote { to: Node::Float, .. } => "float",
+                Resolved::Promote { .. } => "double",
+                Resolved::Chosen(slot) => self.type_name(slot),
+                Resolved::Never(_) => "",
+            },
             Node::Null => "null",
             Node::Boolean => "boolean",
             Node::Int => "int",
@@ -202,7 +276,9 @@ impl Record {
             name,
             fields: Vec::new(),
             by_name: Vec::new(),
+            aliases: Vec::new(),
             min_size: 1,
+            visible: 0,
             same_fields: StaticAddress::new(),
         }
     }
@@ -210,8 +286,15 @@ impl Record {
     /// Sets the fields; the first name given twice is handed back.
     pub(crate) fn set_fields(&mut self, fields: Vec<Field>) -> Result<(), String> {
         self.by_name = sorted_index(&fields, |field| &*field.name)?;
+        self.visible = fields.len();
         self.fields = fields;
         Ok(())
+    }
+
+    /// Sets fields that may have other roles; they are not looked up by name.
+    pub(crate) fn set_resolved(&mut self, fields: Vec<Field>) {
+        self.visible = fields.iter().filter(|field| field.role != Role::Skipped).count();
+        self.fields = fields;
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
@@ -221,12 +304,13 @@ impl Record {
     /// Whether `names` are the names of the fields, all of them and in their order.
     #[inline]
     pub(crate) fn has_fields(&self, names: &'static [&'static str]) -> bool {
-        if names.len() != self.fields.len() {
+        if names.len() != self.visible {
             return false;
         }
         let address = names.as_ptr().addr();
         self.same_fields.is(address) || {
-            let equal = self.fields.iter().zip(names).all(|(field, name)| *field.name == **name);
+            let visible = self.fields.iter().filter(|field| field.role != Role::Skipped);
+            let equal = visible.zip(names).all(|(field, name)| *field.name == **name);
             if equal {
                 self.same_fields.set(address);
             }
@@ -237,7 +321,8 @@ impl Record {
 
 impl Field {
     pub(crate) const fn new(name: Box<str>, node: Node, slot: u32) -> Self {
-        Self { name, node, slot, default: None, same_name: StaticAddress::new() }
+        let same_name = StaticAddress::new();
+        Self { node, same_name, name, default: None, slot, role: Role::Value }
     }
 
     #[inline]
@@ -258,7 +343,12 @@ impl Field {
 impl Enum {
     pub(crate) fn new(name: String, symbols: Vec<String>) -> Result<Self, String> {
         let by_name = sorted_index(&symbols, |symbol| symbol.as_str())?;
-        Ok(Self { name, symbols, by_name })
+        Ok(Self { name, symbols, default: None, by_name })
+    }
+
+    /// An enum whose symbols stand in the order of a writer; those without one are empty.
+    pub(crate) const fn resolved(name: String, symbols: Vec<String>) -> Self {
+        Self { name, symbols, default: None, by_name: Vec::new() }
     }
 
     pub(crate) fn position(&self, symbol: &str) -> Option<usize> {
@@ -312,4 +402,4 @@ fn search<'a>(
 
 // Stand in for an index that no compiled schema holds.
 static EMPTY_RECORD: Record = Record::new(String::new());
-static EMPTY_ENUM: Enum = Enum { name: String::new(), symbols: Vec::new(), by_name: Vec::new() };
+static EMPTY_ENUM: Enum = Enum::resolved(String::new(), Vec::new());

@@ -86,7 +86,7 @@ impl<'s> TypeView<'s> {
             Node::Long => Kind::Long,
             Node::Float => Kind::Float,
             Node::Double => Kind::Double,
-            Node::Bytes | Node::Byte => Kind::Bytes,
+            Node::Bytes | Node::Byte | Node::Resolved(_) => Kind::Bytes,
             Node::String => Kind::String,
             Node::Fixed(_) => Kind::Fixed,
             Node::Enum(_) => Kind::Enum,

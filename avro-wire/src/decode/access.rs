@@ -1,6 +1,6 @@
 //! The parts of records, arrays, maps and unions, as serde asks for them.
 
-use core::slice;
+use core::{mem, slice};
 
 use serde::Deserializer;
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
@@ -9,8 +9,9 @@ use serde::de::{
 };
 
 use super::Decoder;
+use crate::primitive::Reader;
 use crate::skip::Walk;
-use crate::table::{Field, Node};
+use crate::table::{Field, Node, Role};
 use crate::{Error, ErrorKind};
 
 /// The fields of a record, as entries of a map or as a sequence.
@@ -33,9 +34,37 @@ impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
         field: &'s Field,
         seed: T,
     ) -> Result<T::Value, Error> {
+        if field.role == Role::Default {
+            return self.default(field, seed);
+        }
         match seed.deserialize(Decoder { walk: self.walk, node: &field.node }) {
             Ok(value) => Ok(value),
             Err(error) => Err(self.walk.in_field(error, field)),
+        }
+    }
+
+    /// Reads a field out of its default instead of the datum.
+    #[inline(never)]
+    fn default<T: DeserializeSeed<'de>>(
+        &mut self,
+        field: &'s Field,
+        seed: T,
+    ) -> Result<T::Value, Error> {
+        let datum = self.walk.defaults.get(field.slot as usize).map_or(&[][..], |datum| datum);
+        let rest = mem::replace(&mut self.walk.reader, Reader::new(datum));
+        let value = seed.deserialize(Decoder { walk: self.walk, node: &field.node });
+        self.walk.reader = rest;
+        value.map_err(|error| self.walk.in_field(error, field))
+    }
+
+    /// The next field that the reader knows.
+    #[inline]
+    fn next(&mut self) -> Result<Option<&'s Field>, Error> {
+        loop {
+            match self.fields.next() {
+                Some(field) if field.role == Role::Skipped => self.walk.skip(&field.node)?,
+                field => return Ok(field),
+            }
         }
     }
 
@@ -43,6 +72,9 @@ impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
     #[inline]
     pub(super) fn finish(mut self) -> Result<(), Error> {
         while let Some(field) = self.value.take().or_else(|| self.fields.next()) {
+            if field.role == Role::Default {
+                continue;
+            }
             self.walk.skip(&field.node).map_err(|error| error.in_field(&field.name))?;
         }
         self.walk.depth += 1;
@@ -58,7 +90,7 @@ impl<'de> SeqAccess<'de> for RecordFields<'_, '_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        match self.fields.next() {
+        match self.next()? {
             Some(field) => self.read(field, seed).map(Some),
             None => Ok(None),
         }
@@ -78,7 +110,7 @@ impl<'de> MapAccess<'de> for RecordFields<'_, '_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        let Some(field) = self.fields.next() else { return Ok(None) };
+        let Some(field) = self.next()? else { return Ok(None) };
         self.value = Some(field);
         seed.deserialize(StrDeserializer::new(&field.name)).map(Some)
     }

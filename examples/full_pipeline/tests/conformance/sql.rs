@@ -5,7 +5,8 @@ pub(crate) fn statements(script: &str) -> Vec<&str> {
     let bytes = script.as_bytes();
     let (mut found, mut start, mut at) = (Vec::new(), 0, 0);
     while at < bytes.len() {
-        let rest = &script[at..];
+        // Inside a character there is nothing to see, as all that matters is ASCII.
+        let rest = script.get(at..).unwrap_or_default();
         at += match bytes[at] {
             b'\'' => {
                 // Only in E'…' does a backslash hide a quote.
@@ -57,10 +58,17 @@ fn dollars(rest: &str) -> usize {
 
 #[test]
 fn statements_end_at_semicolons_outside_of_quotes() {
-    let script = "a 'x;''y;'; b E'\\';' ;\n c $$ ; $$ $1 ; -- no; end\n d /* ; */ \"q;\"; $t$ $$; $t$";
+    let script =
+        "a 'x;''y;'; b E'\\';' ;\n c $$ ; $$ $1 ; -- no; end\n d /* ; */ \"q;\"; $t$ $$; $t$";
     assert_eq!(
         statements(script),
-        ["a 'x;''y;'", " b E'\\';' ", "\n c $$ ; $$ $1 ", " -- no; end\n d /* ; */ \"q;\"", " $t$ $$; $t$"]
+        [
+            "a 'x;''y;'",
+            " b E'\\';' ",
+            "\n c $$ ; $$ $1 ",
+            " -- no; end\n d /* ; */ \"q;\"",
+            " $t$ $$; $t$"
+        ]
     );
     assert!(statements(" ;\n").is_empty());
 }

@@ -19,7 +19,7 @@
 //! The first sixteen bytes are outside the checksum: the broker fills in the offset and the epoch
 //! without touching the rest.
 
-use bytes::Buf as _;
+use bytes::{Buf as _, BufMut as _};
 use kafka_protocol::ResponseError;
 
 /// Bytes of the head.
@@ -108,8 +108,8 @@ impl BatchHeader {
         if !in_step || !sequenced || header.is_control() || header.compression() > MAX_COMPRESSION {
             return Err(ResponseError::InvalidRecord);
         }
-        if header.is_transactional() {
-            return Err(ResponseError::InvalidTxnState);
+        if header.is_transactional() && header.producer_id < 0 {
+            return Err(ResponseError::InvalidRecord);
         }
         Ok(header)
     }
@@ -124,11 +124,11 @@ impl BatchHeader {
     }
 
     pub(super) const fn is_transactional(&self) -> bool {
-        self.attributes & (1 << 4) != 0
+        self.attributes & TRANSACTIONAL != 0
     }
 
     pub(super) const fn is_control(&self) -> bool {
-        self.attributes & (1 << 5) != 0
+        self.attributes & CONTROL != 0
     }
 }
 
@@ -140,6 +140,86 @@ pub(super) fn stamp(batch: &mut [u8], base_offset: i64) {
     if let Some(field) = batch.get_mut(LENGTH_END..MAGIC_OFFSET) {
         field.copy_from_slice(&LEADER_EPOCH.to_be_bytes());
     }
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Commit,
+    Abort,
+}
+
+/// The batch that ends a producer's transaction in a partition: one record whose key is a version
+/// and a type (0 abort, 1 commit), and whose value is a version and the coordinator's epoch.
+pub(super) fn marker(
+    producer_id: i64,
+    producer_epoch: i16,
+    outcome: Outcome,
+    now: i64,
+) -> (BatchHeader, Vec<u8>) {
+    let kind = match outcome {
+        Outcome::Abort => 0,
+        Outcome::Commit => 1,
+    };
+    // Length 16, attributes, both deltas; key of 4 bytes, value of 6; no headers. In zigzag.
+    let record = [32, 0, 0, 0, 8, 0, 0, 0, kind, 12, 0, 0, 0, 0, 0, 0, 0];
+    let attributes = TRANSACTIONAL | CONTROL;
+    let mut covered = Vec::new();
+    covered.put_i16(attributes);
+    covered.put_i32(0);
+    covered.put_i64(now);
+    covered.put_i64(now);
+    covered.put_i64(producer_id);
+    covered.put_i16(producer_epoch);
+    covered.put_i32(-1);
+    covered.put_i32(1);
+    covered.put_slice(&record);
+    let crc = crc32c::crc32c(&covered);
+    let len = CRC_START + covered.len();
+    let mut batch = Vec::with_capacity(len);
+    batch.put_i64(0);
+    batch.put_i32(i32::try_from(len - LENGTH_END).unwrap_or(i32::MAX));
+    batch.put_i32(LEADER_EPOCH);
+    batch.put_i8(2);
+    batch.put_u32(crc);
+    batch.put_slice(&covered);
+    let header = BatchHeader {
+        base_offset: 0,
+        len,
+        crc,
+        attributes,
+        last_offset_delta: 0,
+        base_timestamp: now,
+        max_timestamp: now,
+        producer_id,
+        producer_epoch,
+        base_sequence: -1,
+        record_count: 1,
+    };
+    (header, batch)
+}
+
+/// What a control batch says; `None` for control batches of other kinds.
+pub(super) fn outcome(batch: &[u8]) -> Option<Outcome> {
+    let mut records = batch.get(HEADER_LEN..)?;
+    let mut record = split_record(&mut records)?.get(1..)?;
+    let (_timestamp, _offset) = (zigzag(&mut record)?, zigzag(&mut record)?);
+    let _key_length = zigzag(&mut record)?;
+    match record.get(..4)? {
+        [_, _, 0, 0] => Some(Outcome::Abort),
+        [_, _, 0, 1] => Some(Outcome::Commit),
+        _ => None,
+    }
+}
+
+/// Offset after the last of these whole batches.
+pub(super) fn end_offset(mut batches: &[u8]) -> Option<i64> {
+    let mut end = None;
+    while let Ok(header) = BatchHeader::parse(batches) {
+        end = Some(header.next_offset());
+        batches = batches.get(header.len..)?;
+    }
+    end
 }
 
 /// How many leading bytes of `bytes` are whole batches.
@@ -199,5 +279,7 @@ fn zigzag(bytes: &mut &[u8]) -> Option<i64> {
     None
 }
 
+const TRANSACTIONAL: i16 = 1 << 4;
+const CONTROL: i16 = 1 << 5;
 /// zstd has the highest code.
 const MAX_COMPRESSION: i16 = 4;

@@ -17,11 +17,12 @@
 //! ```
 //!
 //! Served: topics, idempotent produce, fetch with long polling, offsets by time, consumer groups of
-//! the classic kind with either rebalance protocol, committed offsets. Not served: transactions,
+//! the classic kind with either rebalance protocol, committed offsets, transactions. Not served:
 //! replication, retention and compaction, quotas, access control, TLS and SASL.
 //!
 //! A request goes from `connection` through `wire`, which checks and decodes it, to a function of
-//! `api`; those work on `partition` and its `log`, on `topics` and on the coordinator of `group`.
+//! `api`; those work on `partition` and its `log`, on `topics` and on the coordinators of `group`
+//! and `txn`.
 
 mod api;
 mod batch;
@@ -29,6 +30,7 @@ mod config;
 mod connection;
 mod error;
 mod group;
+mod journal;
 mod log;
 mod node;
 mod partition;
@@ -37,7 +39,9 @@ mod producers;
 mod server;
 mod settings;
 mod shape;
+mod stable;
 mod topics;
+mod txn;
 mod wire;
 
 pub use config::Config;

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::group::Coordinator;
 use super::persist;
 use super::topics::{self, Topics};
+use super::txn;
 
 /// The id of the only node.
 pub(super) const NODE_ID: BrokerId = BrokerId(1);
@@ -24,6 +25,7 @@ pub(super) struct Node {
     pub(super) cluster_id: StrBytes,
     pub(super) topics: Topics,
     pub(super) groups: Coordinator,
+    pub(super) transactions: txn::Coordinator,
     producer_ids: Mutex<ProducerIds>,
 }
 
@@ -57,15 +59,19 @@ impl Node {
         };
         let topics = Topics::open(&config).map_err(storage)?;
         let groups = Coordinator::open(&config).map_err(storage)?;
-        Ok(Self {
+        let transactions = txn::Coordinator::open(&config).map_err(storage)?;
+        let node = Self {
             host: StrBytes::from_string(host.to_owned()),
             port,
             cluster_id: StrBytes::from_string(cluster_id.trim().to_owned()),
             topics,
             groups,
+            transactions,
             producer_ids: Mutex::new(ProducerIds { next, block_end: next }),
             config,
-        })
+        };
+        node.transactions.resume(&node).map_err(|error| storage(io::Error::other(error)))?;
+        Ok(node)
     }
 
     /// A producer id no one has had before.
@@ -89,7 +95,8 @@ impl Node {
                 partition.sync()?;
             }
         }
-        self.groups.sync_offsets()
+        self.groups.sync_offsets()?;
+        self.transactions.sync()
     }
 }
 

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use tokio::sync::Notify;
 
-use super::batch::{self, BatchHeader};
+use super::batch::{self, BatchHeader, Outcome};
 use super::config::Durability;
 use super::log::{self, Log};
 use super::producers::{Producers, Verdict};
+use super::stable::{Aborted, Place, Transactions};
 
 #[derive(Debug)]
 pub(super) struct Partition {
@@ -23,10 +24,9 @@ pub(super) struct Partition {
 struct State {
     log: Log,
     producers: Producers,
-    /// Offset after the last batch that consumers may see.
-    high_watermark: i64,
-    /// Position of the high watermark.
-    visible_end: u64,
+    transactions: Transactions,
+    /// After the last batch that consumers may see.
+    visible: Place,
     waiting: Vec<Weak<Notify>>,
 }
 
@@ -34,6 +34,24 @@ struct State {
 pub(super) struct Offsets {
     pub(super) log_start: i64,
     pub(super) high_watermark: i64,
+    /// Everything in front of it is in a finished transaction or in none.
+    pub(super) last_stable: i64,
+}
+
+/// What a consumer wants to see of transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isolation {
+    Uncommitted,
+    Committed,
+}
+
+/// What a fetch gets from one partition.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) records: Bytes,
+    pub(super) offsets: Offsets,
+    /// For [`Isolation::Committed`]: what the client has to leave out.
+    pub(super) aborted: Option<Vec<Aborted>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +63,16 @@ pub(super) struct Appended {
 impl Partition {
     pub(super) fn open(dir: &Path, segment_bytes: u64, durability: Durability) -> io::Result<Self> {
         let mut producers = Producers::default();
-        let log = Log::open(dir, segment_bytes, |batch| producers.record(batch))?;
+        let mut transactions = Transactions::default();
+        let log = Log::open(dir, segment_bytes, |stored| {
+            producers.record(&stored.header);
+            transactions.record(&stored.header, stored.position, stored.outcome);
+        })?;
         let state = State {
-            high_watermark: log.next_offset(),
-            visible_end: log.end(),
+            visible: Place { offset: log.next_offset(), position: log.end() },
             log,
             producers,
+            transactions,
             waiting: Vec::new(),
         };
         Ok(Self { state: Mutex::new(state), durability })
@@ -63,37 +85,41 @@ impl Partition {
         }
         let header = BatchHeader::accept(batch)?;
         let mut state = self.lock();
+        if !header.is_transactional() && state.transactions.is_open(header.producer_id) {
+            return Err(ResponseError::InvalidTxnState);
+        }
         let base_offset = match state.producers.check(&header)? {
             Verdict::Duplicate(base_offset) => base_offset,
-            Verdict::New => {
-                let base_offset = state.log.append(&header, batch).map_err(storage)?;
-                // From here on the batch is in the log, so a repeat must be recognised even if
-                // the flush below fails.
-                state.producers.record(&BatchHeader { base_offset, ..header });
-                if self.durability == Durability::Disk {
-                    tokio::task::block_in_place(|| state.log.sync()).map_err(storage)?;
-                }
-                state.publish();
-                base_offset
-            }
+            Verdict::New => state.store(&header, batch, None, self.durability)?,
         };
         Ok(Appended { base_offset, log_start: state.log.first_offset() })
     }
 
+    /// Writes the end of a producer's transaction into the log.
+    pub(super) fn end_transaction(
+        &self,
+        producer_id: i64,
+        producer_epoch: i16,
+        outcome: Outcome,
+        now: i64,
+    ) -> Result<(), ResponseError> {
+        let (header, batch) = batch::marker(producer_id, producer_epoch, outcome, now);
+        self.lock().store(&header, &batch, Some(outcome), self.durability).map(|_| ())
+    }
+
     pub(super) fn offsets(&self) -> Offsets {
-        let state = self.lock();
-        Offsets { log_start: state.log.first_offset(), high_watermark: state.high_watermark }
+        self.lock().offsets()
     }
 
     /// Position of the batch that holds `offset`; the end when `offset` is the next one to come.
     pub(super) fn position(&self, offset: i64) -> Result<u64, ResponseError> {
         let span = {
             let state = self.lock();
-            if offset < state.log.first_offset() || offset > state.high_watermark {
+            if offset < state.log.first_offset() || offset > state.visible.offset {
                 return Err(ResponseError::OffsetOutOfRange);
             }
-            if offset == state.high_watermark {
-                return Ok(state.visible_end);
+            if offset == state.visible.offset {
+                return Ok(state.visible.position);
             }
             state.log.around_offset(offset).ok_or(ResponseError::KafkaStorageError)?
         };
@@ -102,24 +128,42 @@ impl Partition {
     }
 
     /// Bytes that can be read from `position` on.
-    pub(super) fn readable(&self, position: u64) -> u64 {
-        self.lock().visible_end.saturating_sub(position)
+    pub(super) fn readable(&self, position: u64, isolation: Isolation) -> u64 {
+        self.lock().end(isolation).position.saturating_sub(position)
     }
 
-    /// Whole batches from `position` on; see [`log::read`].
+    /// Whole batches, from the one that holds `offset` on; for the limits see [`log::read`].
     pub(super) fn read(
         &self,
-        position: u64,
+        offset: i64,
         limit: usize,
         first_whole: bool,
-    ) -> Result<Bytes, ResponseError> {
-        let (span, readable) = {
+        isolation: Isolation,
+    ) -> Result<Fetched, ResponseError> {
+        let (span, end, offsets) = {
             let state = self.lock();
-            (state.log.at(position), state.visible_end.saturating_sub(position))
+            let offsets = state.offsets();
+            if offset < offsets.log_start || offset > offsets.high_watermark {
+                return Err(ResponseError::OffsetOutOfRange);
+            }
+            let end = state.end(isolation);
+            // The span stays readable and unchanged whatever happens to the log from here on.
+            let span = if offset < end.offset { state.log.around_offset(offset) } else { None };
+            (span, end, offsets)
         };
-        let Some(span) = span.filter(|_| readable > 0) else { return Ok(Bytes::new()) };
-        let limit = limit.min(usize::try_from(readable).unwrap_or(usize::MAX));
-        log::read(&span, limit, first_whole).map_err(storage)
+        let mut records = Bytes::new();
+        if let Some(span) = span {
+            let found =
+                log::seek(&span, |header| header.next_offset() > offset).map_err(storage)?;
+            let (position, _) = found.ok_or(ResponseError::KafkaStorageError)?;
+            records = log::read(&span.part(position, end.position), limit, first_whole)
+                .map_err(storage)?;
+        }
+        let aborted = (isolation == Isolation::Committed).then(|| {
+            let to = batch::end_offset(&records).unwrap_or(offset);
+            self.lock().transactions.aborted(offset, to)
+        });
+        Ok(Fetched { records, offsets, aborted })
     }
 
     /// Offset and timestamp of the first record that is not older than `since`.
@@ -127,7 +171,7 @@ impl Partition {
         let Some(span) = self.lock().log.around_time(since) else { return Ok(None) };
         let found = log::seek(&span, |header| header.max_timestamp >= since).map_err(storage)?;
         let Some((position, header)) = found else { return Ok(None) };
-        let bytes = self.read(position, header.len, true)?;
+        let bytes = log::read(&span.part(position, u64::MAX), header.len, true).map_err(storage)?;
         Ok(Some(batch::first_since(&header, &bytes, since)))
     }
 
@@ -155,11 +199,51 @@ impl Partition {
 }
 
 impl State {
+    /// Appends a batch, remembers it and shows it to consumers.
+    fn store(
+        &mut self,
+        header: &BatchHeader,
+        batch: &[u8],
+        outcome: Option<Outcome>,
+        durability: Durability,
+    ) -> Result<i64, ResponseError> {
+        let base_offset = self.log.append(header, batch).map_err(storage)?;
+        let stored = BatchHeader { base_offset, ..*header };
+        // From here on the batch is in the log, so a repeat must be recognised even if the flush
+        // below fails.
+        self.producers.record(&stored);
+        let len = u64::try_from(stored.len).unwrap_or(u64::MAX);
+        self.transactions.record(&stored, self.log.end().saturating_sub(len), outcome);
+        if durability == Durability::Disk {
+            tokio::task::block_in_place(|| self.log.sync()).map_err(storage)?;
+        }
+        self.publish();
+        Ok(base_offset)
+    }
+
     fn publish(&mut self) {
-        self.high_watermark = self.log.next_offset();
-        self.visible_end = self.log.end();
+        self.visible = Place { offset: self.log.next_offset(), position: self.log.end() };
         for waiter in self.waiting.drain(..).filter_map(|waiter| waiter.upgrade()) {
             waiter.notify_one();
+        }
+    }
+
+    /// Where a consumer has to stop.
+    fn end(&self, isolation: Isolation) -> Place {
+        match isolation {
+            Isolation::Uncommitted => self.visible,
+            Isolation::Committed => self
+                .transactions
+                .first_open()
+                .map_or(self.visible, |first_open| first_open.min(self.visible)),
+        }
+    }
+
+    fn offsets(&self) -> Offsets {
+        Offsets {
+            log_start: self.log.first_offset(),
+            high_watermark: self.visible.offset,
+            last_stable: self.end(Isolation::Committed).offset,
         }
     }
 }

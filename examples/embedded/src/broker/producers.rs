@@ -73,7 +73,9 @@ impl Producers {
 
     /// Remembers a stored batch, whose head holds its final offset.
     pub(super) fn record(&mut self, batch: &BatchHeader) {
-        if batch.producer_id < 0 || batch.base_sequence < 0 {
+        // The end of a transaction has no sequence number, but its epoch counts: it may be the
+        // first that is heard of a producer which fenced another.
+        if batch.producer_id < 0 || (batch.base_sequence < 0 && !batch.is_control()) {
             return;
         }
         self.clock += 1;
@@ -89,6 +91,10 @@ impl Producers {
             producer.epoch = batch.producer_epoch;
             producer.recent.clear();
         }
+        producer.last_used = self.clock;
+        if batch.is_control() {
+            return;
+        }
         if producer.recent.len() == REMEMBERED_BATCHES {
             producer.recent.pop_front();
         }
@@ -97,7 +103,6 @@ impl Producers {
             last: last_sequence(batch),
             base_offset: batch.base_offset,
         });
-        producer.last_used = self.clock;
     }
 
     fn forget_oldest(&mut self) {

@@ -122,6 +122,8 @@ async fn accept(node: Arc<Node>, listener: TcpListener, mut stopped: watch::Rece
     let mut connections = JoinSet::new();
     let ticking = Arc::clone(&node);
     connections.spawn(async move { ticking.groups.keep_time().await });
+    let ticking = Arc::clone(&node);
+    connections.spawn(async move { ticking.transactions.keep_time(&ticking).await });
     loop {
         tokio::select! {
             _ = stopped.changed() => break,

@@ -332,6 +332,37 @@ fn shape(key: ApiKey) -> Option<(i16, &'static [Field])> {
                 ),
             ],
         ),
+        ApiKey::AddPartitionsToTxn => (
+            3,
+            &[
+                (0, 3, Text),
+                (0, 3, Fixed(8 + 2)),
+                (0, 3, List(&[(0, ALL, Text), (0, ALL, List(INDEXES))])),
+            ],
+        ),
+        ApiKey::TxnOffsetCommit => (
+            3,
+            &[
+                (0, ALL, Text),
+                (0, ALL, Text),
+                (0, ALL, Fixed(8 + 2)),
+                (3, ALL, Fixed(4)),
+                (3, ALL, Text),
+                (3, ALL, Text),
+                (
+                    0,
+                    ALL,
+                    List(&[
+                        (0, ALL, Text),
+                        (
+                            0,
+                            ALL,
+                            List(&[(0, ALL, Fixed(4 + 8)), (2, ALL, Fixed(4)), (0, ALL, Text)]),
+                        ),
+                    ]),
+                ),
+            ],
+        ),
         _ => return None,
     })
 }

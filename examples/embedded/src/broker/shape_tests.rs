@@ -172,6 +172,24 @@ fn sample(key: ApiKey, v: i16) -> Sample {
         }
         ApiKey::InitProducerId => sample!(InitProducerIdRequest::default()),
         ApiKey::DescribeCluster => sample!(DescribeClusterRequest::default()),
+        ApiKey::AddPartitionsToTxn => {
+            let topic = add_partitions_to_txn_request::AddPartitionsToTxnTopic::default()
+                .with_name(TopicName(name()))
+                .with_partitions(two(1));
+            let request = AddPartitionsToTxnRequest::default().with_v3_and_below_topics(two(topic));
+            sample!(request.with_v3_and_below_transactional_id(TransactionalId(name())))
+        }
+        ApiKey::AddOffsetsToTxn => sample!(AddOffsetsToTxnRequest::default()),
+        ApiKey::EndTxn => sample!(EndTxnRequest::default()),
+        ApiKey::TxnOffsetCommit => {
+            use txn_offset_commit_request::{
+                TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+            };
+            let topic = TxnOffsetCommitRequestTopic::default()
+                .with_name(TopicName(name()))
+                .with_partitions(two(TxnOffsetCommitRequestPartition::default()));
+            sample!(TxnOffsetCommitRequest::default().with_topics(two(topic)))
+        }
         other => panic!("no sample of {other:?}"),
     }
 }

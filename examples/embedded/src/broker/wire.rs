@@ -54,6 +54,10 @@ pub(super) const SERVED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::DeleteTopics, 1, 6),
     (ApiKey::InitProducerId, 0, 4),
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
+    (ApiKey::AddPartitionsToTxn, 0, 3),
+    (ApiKey::AddOffsetsToTxn, 0, 3),
+    (ApiKey::EndTxn, 0, 3),
+    (ApiKey::TxnOffsetCommit, 0, 3),
     (ApiKey::DescribeConfigs, 1, 4),
     (ApiKey::CreatePartitions, 0, 3),
     (ApiKey::DeleteGroups, 0, 2),
@@ -111,7 +115,19 @@ pub(super) async fn answer(
         ApiKey::DeleteTopics => call.some(&api::admin::delete_topics(node, call.decode()?, v)),
         ApiKey::CreatePartitions => call.some(&api::admin::create_partitions(node, call.decode()?)),
         ApiKey::DescribeConfigs => call.some(&api::admin::describe_configs(node, call.decode()?)),
-        ApiKey::InitProducerId => call.some(&api::produce::init_producer_id(node, &call.decode()?)),
+        ApiKey::InitProducerId => {
+            call.some(&api::transactions::init_producer_id(node, &call.decode()?, v))
+        }
+        ApiKey::AddPartitionsToTxn => {
+            call.some(&api::transactions::add_partitions(node, call.decode()?, v))
+        }
+        ApiKey::AddOffsetsToTxn => {
+            call.some(&api::transactions::add_offsets(node, &call.decode()?, v))
+        }
+        ApiKey::TxnOffsetCommit => {
+            call.some(&api::transactions::commit_offsets(node, call.decode()?))
+        }
+        ApiKey::EndTxn => call.some(&api::transactions::end(node, &call.decode()?, v)),
         _ => Err(call.unsupported()),
     }
 }

@@ -19,3 +19,4 @@ mod groups;
 mod million;
 mod raw;
 mod records;
+mod transactions;

@@ -7,15 +7,16 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::FetchPartition;
 use kafka_protocol::messages::fetch_response::{
-    FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    AbortedTransaction, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
-use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
+use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::broker::batch::LEADER_EPOCH;
 use crate::broker::node::{NODE_ID, Node};
-use crate::broker::partition::Partition;
+use crate::broker::partition::{Fetched, Isolation, Partition};
+use crate::broker::stable::Aborted;
 
 /// Answers without sessions: every request names all its partitions, and session id 0 in the
 /// reply tells the client to go on that way.
@@ -26,10 +27,11 @@ pub(in crate::broker) async fn answer(node: &Node, request: FetchRequest) -> Fet
     }
     let wait = u64::try_from(request.max_wait_ms).unwrap_or(0).min(MAX_WAIT_MS);
     let deadline = Instant::now() + Duration::from_millis(wait);
+    let isolation = isolation(request.isolation_level);
     let plans = plan(node, &request);
-    wait_for_bytes(&plans, u64::try_from(request.min_bytes).unwrap_or(0), deadline).await;
+    let min_bytes = u64::try_from(request.min_bytes).unwrap_or(0);
+    wait_for_bytes(&plans, min_bytes, isolation, deadline).await;
 
-    let read_committed = request.isolation_level == READ_COMMITTED;
     let mut budget = Budget {
         left: usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_REPLY_BYTES),
         is_empty: true,
@@ -38,7 +40,7 @@ pub(in crate::broker) async fn answer(node: &Node, request: FetchRequest) -> Fet
     let topics = request.topics.into_iter().map(|topic| {
         let count = topic.partitions.len();
         let partitions =
-            plans.by_ref().take(count).map(|plan| plan.carry_out(&mut budget, read_committed));
+            plans.by_ref().take(count).map(|plan| plan.carry_out(&mut budget, isolation));
         FetchableTopicResponse::default()
             .with_partitions(partitions.collect())
             .with_topic(topic.topic)
@@ -56,6 +58,8 @@ struct Plan {
 
 struct Source {
     partition: Arc<Partition>,
+    offset: i64,
+    /// Of the batch that holds the offset, to know how much there is to read.
     position: u64,
 }
 
@@ -91,7 +95,7 @@ fn plan(node: &Node, request: &FetchRequest) -> Vec<Plan> {
 fn locate(partition: &Arc<Partition>, asked: &FetchPartition) -> Result<Source, ResponseError> {
     check_epoch(asked.current_leader_epoch)?;
     let position = partition.position(asked.fetch_offset)?;
-    Ok(Source { partition: Arc::clone(partition), position })
+    Ok(Source { partition: Arc::clone(partition), offset: asked.fetch_offset, position })
 }
 
 /// Compares the leader epoch a client believes in; -1 stands for none.
@@ -106,14 +110,14 @@ pub(super) const fn check_epoch(epoch: i32) -> Result<(), ResponseError> {
 }
 
 /// Returns when `min_bytes` can be read, an error is to be told, or the time is over.
-async fn wait_for_bytes(plans: &[Plan], min_bytes: u64, deadline: Instant) {
+async fn wait_for_bytes(plans: &[Plan], min_bytes: u64, isolation: Isolation, deadline: Instant) {
     if min_bytes == 0 || plans.is_empty() || plans.iter().any(|plan| plan.source.is_err()) {
         return;
     }
     let news = Arc::new(Notify::new());
     let sources = || plans.iter().filter_map(|plan| plan.source.as_ref().ok());
     loop {
-        let readable = |source: &Source| source.partition.readable(source.position);
+        let readable = |source: &Source| source.partition.readable(source.position, isolation);
         if sources().map(readable).sum::<u64>() >= min_bytes {
             return;
         }
@@ -132,16 +136,15 @@ async fn wait_for_bytes(plans: &[Plan], min_bytes: u64, deadline: Instant) {
 }
 
 impl Plan {
-    fn carry_out(self, budget: &mut Budget, read_committed: bool) -> PartitionData {
+    fn carry_out(self, budget: &mut Budget, isolation: Isolation) -> PartitionData {
         let data = PartitionData::default()
             .with_partition_index(self.index)
             .with_preferred_read_replica(BrokerId(-1));
         let read = self.source.and_then(|source| {
             let limit = self.limit.min(budget.left);
-            let records = source.partition.read(source.position, limit, budget.is_empty)?;
-            Ok((records, source.partition.offsets()))
+            source.partition.read(source.offset, limit, budget.is_empty, isolation)
         });
-        let (records, offsets) = match read {
+        let Fetched { records, offsets, aborted } = match read {
             Ok(read) => read,
             Err(error) => {
                 return data
@@ -155,15 +158,25 @@ impl Plan {
         budget.left = budget.left.saturating_sub(records.len());
         budget.is_empty &= records.is_empty();
         data.with_high_watermark(offsets.high_watermark)
-            // Nothing is ever in an open transaction.
-            .with_last_stable_offset(offsets.high_watermark)
+            .with_last_stable_offset(offsets.last_stable)
             .with_log_start_offset(offsets.log_start)
             .with_current_leader(
                 LeaderIdAndEpoch::default().with_leader_id(NODE_ID).with_leader_epoch(LEADER_EPOCH),
             )
-            .with_aborted_transactions(read_committed.then(Vec::new))
+            .with_aborted_transactions(aborted.map(|aborted| aborted.iter().map(list).collect()))
             .with_records(Some(records))
     }
+}
+
+fn list(aborted: &Aborted) -> AbortedTransaction {
+    AbortedTransaction::default()
+        .with_producer_id(ProducerId(aborted.producer_id))
+        .with_first_offset(aborted.first_offset)
+}
+
+/// Reads a request's isolation level.
+pub(super) const fn isolation(level: i8) -> Isolation {
+    if level == READ_COMMITTED { Isolation::Committed } else { Isolation::Uncommitted }
 }
 
 const READ_COMMITTED: i8 = 1;

@@ -25,8 +25,10 @@ pub(in crate::broker) fn find_coordinator(
     request: FindCoordinatorRequest,
     version: i16,
 ) -> FindCoordinatorResponse {
-    // Groups are all there is here; transactions would be type 1.
-    let error = if request.key_type == GROUP { None } else { Some(ResponseError::InvalidRequest) };
+    let error = match request.key_type {
+        GROUP | TRANSACTION => None,
+        _ => Some(ResponseError::InvalidRequest),
+    };
     let (node_id, host, port) = match error {
         None => (NODE_ID, node.host.clone(), i32::from(node.port)),
         Some(_) => (BrokerId(-1), StrBytes::new(), -1),
@@ -218,4 +220,5 @@ fn code(result: Result<(), ResponseError>) -> i16 {
 }
 
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 const CLASSIC: &str = "classic";

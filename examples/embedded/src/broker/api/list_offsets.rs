@@ -13,12 +13,14 @@ use kafka_protocol::messages::{
     OffsetForLeaderEpochResponse,
 };
 
-use super::fetch::check_epoch;
+use super::fetch::{check_epoch, isolation};
 use crate::broker::batch::LEADER_EPOCH;
 use crate::broker::node::Node;
+use crate::broker::partition::Isolation;
 use crate::broker::topics::Topic;
 
 pub(in crate::broker) fn answer(node: &Node, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let isolation = isolation(request.isolation_level);
     let topics = request.topics.into_iter().map(|wanted| {
         let topic = node.topics.get(&wanted.name);
         let partitions = wanted.partitions.iter().map(|asked| {
@@ -27,7 +29,7 @@ pub(in crate::broker) fn answer(node: &Node, request: ListOffsetsRequest) -> Lis
                 .with_offset(-1)
                 .with_timestamp(-1)
                 .with_leader_epoch(-1);
-            match look_up(topic.as_deref(), asked) {
+            match look_up(topic.as_deref(), asked, isolation) {
                 Ok(Some((offset, timestamp))) => response
                     .with_offset(offset)
                     .with_timestamp(timestamp)
@@ -47,13 +49,20 @@ pub(in crate::broker) fn answer(node: &Node, request: ListOffsetsRequest) -> Lis
 fn look_up(
     topic: Option<&Topic>,
     asked: &ListOffsetsPartition,
+    isolation: Isolation,
 ) -> Result<Option<(i64, i64)>, ResponseError> {
     let partition = topic
         .and_then(|topic| topic.partition(asked.partition_index))
         .ok_or(ResponseError::UnknownTopicOrPartition)?;
     check_epoch(asked.current_leader_epoch)?;
     match asked.timestamp {
-        LATEST => Ok(Some((partition.offsets().high_watermark, -1))),
+        LATEST => {
+            let offsets = partition.offsets();
+            Ok(Some(match isolation {
+                Isolation::Uncommitted => (offsets.high_watermark, -1),
+                Isolation::Committed => (offsets.last_stable, -1),
+            }))
+        }
         EARLIEST => Ok(Some((partition.offsets().log_start, -1))),
         NEWEST => partition.newest(),
         since if since >= 0 => partition.first_since(since),

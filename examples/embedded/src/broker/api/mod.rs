@@ -7,3 +7,4 @@ pub(super) mod list_offsets;
 pub(super) mod metadata;
 pub(super) mod offsets;
 pub(super) mod produce;
+pub(super) mod transactions;

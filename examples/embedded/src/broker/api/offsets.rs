@@ -79,18 +79,20 @@ pub(in crate::broker) fn fetch(
     request: OffsetFetchRequest,
     version: i16,
 ) -> OffsetFetchResponse {
+    let stable = request.require_stable;
     if version < 8 {
         let wanted = request.topics.map(|topics| {
             topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
         });
-        let topics = look_up(node, &request.group_id, wanted).into_iter();
+        let topics = look_up(node, &request.group_id, wanted, stable).into_iter();
         let topics = topics.map(|(name, partitions)| {
-            let partitions = partitions.into_iter().map(|(index, committed)| {
+            let partitions = partitions.into_iter().map(|(index, committed, error_code)| {
                 OffsetFetchResponsePartition::default()
                     .with_partition_index(index)
                     .with_committed_offset(committed.offset)
                     .with_committed_leader_epoch(committed.leader_epoch)
                     .with_metadata(Some(committed.metadata))
+                    .with_error_code(error_code)
             });
             OffsetFetchResponseTopic::default()
                 .with_name(name)
@@ -102,14 +104,15 @@ pub(in crate::broker) fn fetch(
         let wanted = group.topics.map(|topics| {
             topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
         });
-        let topics = look_up(node, &group.group_id, wanted).into_iter();
+        let topics = look_up(node, &group.group_id, wanted, stable).into_iter();
         let topics = topics.map(|(name, partitions)| {
-            let partitions = partitions.into_iter().map(|(index, committed)| {
+            let partitions = partitions.into_iter().map(|(index, committed, error_code)| {
                 OffsetFetchResponsePartitions::default()
                     .with_partition_index(index)
                     .with_committed_offset(committed.offset)
                     .with_committed_leader_epoch(committed.leader_epoch)
                     .with_metadata(Some(committed.metadata))
+                    .with_error_code(error_code)
             });
             OffsetFetchResponseTopics::default()
                 .with_name(name)
@@ -122,24 +125,43 @@ pub(in crate::broker) fn fetch(
     OffsetFetchResponse::default().with_groups(groups.collect())
 }
 
-type Found = Vec<(TopicName, Vec<(i32, Committed)>)>;
+/// Partition, offset and error code, topic by topic.
+type Found = Vec<(TopicName, Vec<(i32, Committed, i16)>)>;
 
-/// The offsets of the partitions asked for, or of all that have one. Offset -1 means none.
-fn look_up(node: &Node, group: &StrBytes, wanted: Option<Vec<(TopicName, Vec<i32>)>>) -> Found {
+/// The offsets of the partitions asked for, or of all that have one. Offset -1 means none. With
+/// `stable` an offset that an open transaction may change is refused.
+fn look_up(
+    node: &Node,
+    group: &StrBytes,
+    wanted: Option<Vec<(TopicName, Vec<i32>)>>,
+    stable: bool,
+) -> Found {
+    // Looked for before the offset is read: what is decided in between is then read.
+    let error = |topic: &StrBytes, index: i32| {
+        let is_pending = stable && node.transactions.is_pending(group, topic, index);
+        if is_pending { ResponseError::UnstableOffsetCommit.code() } else { 0 }
+    };
     let Some(wanted) = wanted else {
         let mut found: Found = Vec::new();
         for (topic, index, committed) in node.groups.all_committed(group) {
+            let one = match error(&topic, index) {
+                0 => (index, committed, 0),
+                code => (index, none(), code),
+            };
             match found.last_mut() {
-                Some((name, partitions)) if name.0 == topic => partitions.push((index, committed)),
-                _ => found.push((TopicName(topic), vec![(index, committed)])),
+                Some((name, partitions)) if name.0 == topic => partitions.push(one),
+                _ => found.push((TopicName(topic), vec![one])),
             }
         }
         return found;
     };
     let find = |(topic, indexes): (TopicName, Vec<i32>)| {
-        let offsets = indexes.into_iter().map(|index| {
-            let committed = node.groups.committed(group, &topic, index);
-            (index, committed.unwrap_or_else(none))
+        let offsets = indexes.into_iter().map(|index| match error(&topic.0, index) {
+            0 => {
+                let committed = node.groups.committed(group, &topic, index);
+                (index, committed.unwrap_or_else(none), 0)
+            }
+            code => (index, none(), code),
         });
         let offsets = offsets.collect();
         (topic, offsets)
@@ -172,4 +194,4 @@ const fn none() -> Committed {
 }
 
 /// Kafka's `offset.metadata.max.bytes`.
-const MAX_METADATA_BYTES: usize = 4096;
+pub(super) const MAX_METADATA_BYTES: usize = 4096;

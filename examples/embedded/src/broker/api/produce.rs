@@ -1,15 +1,15 @@
-//! `Produce` and `InitProducerId`.
+//! `Produce`.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use kafka_protocol::messages::{
-    InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId,
-};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
+use crate::broker::batch::BatchHeader;
 use crate::broker::node::Node;
 use crate::broker::partition::Appended;
 use crate::broker::topics::Topic;
+use crate::broker::txn::Owner;
 use crate::broker::wire::Refused;
 
 /// Stores what was sent. Without acknowledgements (`acks=0`) there is no reply, and a failure
@@ -45,24 +45,6 @@ pub(in crate::broker) fn answer(
     }
 }
 
-/// Gives out a producer id. It is new each time: the epoch of an id only rises in transactions.
-pub(in crate::broker) fn init_producer_id(
-    node: &Node,
-    request: &InitProducerIdRequest,
-) -> InitProducerIdResponse {
-    let refusal = InitProducerIdResponse::default().with_producer_id(ProducerId(-1));
-    if request.transactional_id.is_some() {
-        return refusal.with_error_code(ResponseError::InvalidRequest.code());
-    }
-    match node.next_producer_id() {
-        Ok(id) => InitProducerIdResponse::default().with_producer_id(ProducerId(id)),
-        Err(error) => {
-            tracing::error!(%error, "producer id file failed");
-            refusal.with_error_code(ResponseError::KafkaStorageError.code())
-        }
-    }
-}
-
 fn append(
     node: &Node,
     topic: Option<&Topic>,
@@ -71,7 +53,14 @@ fn append(
     let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let partition = topic.partition(data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
     let batch = data.records.as_deref().ok_or(ResponseError::InvalidRecord)?;
-    partition.append(batch, topic.settings.max_message_bytes(node.config.max_message_bytes))
+    let max_bytes = topic.settings.max_message_bytes(node.config.max_message_bytes);
+    let header = BatchHeader::parse(batch)?;
+    if !header.is_transactional() {
+        return partition.append(batch, max_bytes);
+    }
+    let owner = Owner { producer_id: header.producer_id, epoch: header.producer_epoch };
+    node.transactions
+        .write_in(owner, &topic.name, data.index, || partition.append(batch, max_bytes))
 }
 
 fn describe(index: i32, appended: Result<Appended, ResponseError>) -> PartitionProduceResponse {

@@ -151,6 +151,33 @@ impl Coordinator {
         inner.offsets.commit(group, commits).map_err(storage)
     }
 
+    /// Whether a consumer may put offsets into a transaction. One that names no member and no
+    /// generation, as old clients do, is not checked.
+    pub(super) fn check_transaction(
+        &self,
+        group: &StrBytes,
+        identity: &Identity,
+        generation: i32,
+    ) -> Result<(), ResponseError> {
+        if generation < 0 && identity.member_id.is_empty() {
+            return Ok(());
+        }
+        match self.lock().groups.get_mut(group) {
+            Some(group) => group.check_commit(identity, generation, Instant::now()),
+            None if generation < 0 => Ok(()),
+            None => Err(ResponseError::IllegalGeneration),
+        }
+    }
+
+    /// Stores the offsets of a committed transaction, which were checked when they came.
+    pub(super) fn commit_transaction(
+        &self,
+        group: &StrBytes,
+        commits: &[Commit],
+    ) -> Result<(), ResponseError> {
+        self.lock().offsets.commit(group, commits).map_err(storage)
+    }
+
     pub(super) fn committed(
         &self,
         group: &StrBytes,

@@ -1,19 +1,15 @@
-//! Committed offsets: a map in memory, an append-only file behind it.
-//!
-//! A record of the file is a length (4 bytes), the CRC-32C of the rest (4 bytes) and an entry. The
-//! file is written anew when most of it is out of date.
+//! Committed offsets: a map in memory, a journal behind it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use bytes::{Buf, BufMut};
+use bytes::{Buf as _, BufMut as _};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Commit;
 use crate::broker::config::Durability;
+use crate::broker::journal::{self, Journal, put_text, text};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::broker) struct Committed {
@@ -24,14 +20,11 @@ pub(in crate::broker) struct Committed {
 
 #[derive(Debug)]
 pub(super) struct Offsets {
-    by_group: BTreeMap<StrBytes, BTreeMap<(StrBytes, i32), Committed>>,
-    file: File,
-    path: PathBuf,
-    len: u64,
-    /// Length the file had when it held nothing superfluous.
-    compact_len: u64,
-    durability: Durability,
+    by_group: ByGroup,
+    journal: Journal,
 }
+
+type ByGroup = BTreeMap<StrBytes, BTreeMap<(StrBytes, i32), Committed>>;
 
 enum Entry {
     Commit(StrBytes, StrBytes, i32, Committed),
@@ -41,24 +34,15 @@ enum Entry {
 
 impl Offsets {
     pub(super) fn open(path: &Path, durability: Durability) -> io::Result<Self> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut offsets = Self {
-            by_group: BTreeMap::new(),
-            file,
-            path: path.to_owned(),
-            len: 0,
-            compact_len: 0,
-            durability,
-        };
-        let stored = fs::read(path)?;
-        let mut rest = stored.as_slice();
-        while let Some(entry) = next_entry(&mut rest) {
-            offsets.apply(entry);
-        }
-        // What a crash left half written was never acknowledged.
-        offsets.len = u64::try_from(stored.len() - rest.len()).unwrap_or(u64::MAX);
-        offsets.file.set_len(offsets.len)?;
+        let mut by_group = ByGroup::new();
+        let journal = Journal::open(path, durability, |body| match Entry::read(body) {
+            Some(entry) => {
+                apply(&mut by_group, entry);
+                true
+            }
+            None => false,
+        })?;
+        let mut offsets = Self { by_group, journal };
         offsets.rewrite()?;
         Ok(offsets)
     }
@@ -120,7 +104,7 @@ impl Offsets {
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.journal.sync()
     }
 
     fn append(&mut self, entries: Vec<Entry>) -> io::Result<()> {
@@ -131,37 +115,14 @@ impl Offsets {
         for entry in &entries {
             entry.write(&mut bytes);
         }
-        self.file.write_all_at(&bytes, self.len)?;
-        if self.durability == Durability::Disk {
-            tokio::task::block_in_place(|| self.file.sync_data())?;
-        }
-        self.len += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.journal.append(&bytes)?;
         for entry in entries {
-            self.apply(entry);
+            apply(&mut self.by_group, entry);
         }
-        if self.len > MIN_REWRITE.max(self.compact_len.saturating_mul(4)) {
+        if self.journal.is_mostly_old() {
             self.rewrite()?;
         }
         Ok(())
-    }
-
-    fn apply(&mut self, entry: Entry) {
-        match entry {
-            Entry::Commit(group, topic, partition, committed) => {
-                self.by_group.entry(group).or_default().insert((topic, partition), committed);
-            }
-            Entry::Delete(group, topic, partition) => {
-                if let Some(offsets) = self.by_group.get_mut(&group) {
-                    offsets.remove(&(topic, partition));
-                    if offsets.is_empty() {
-                        self.by_group.remove(&group);
-                    }
-                }
-            }
-            Entry::DeleteGroup(group) => {
-                self.by_group.remove(&group);
-            }
-        }
     }
 
     /// Replaces the file by one that holds each offset once.
@@ -173,11 +134,26 @@ impl Offsets {
                     .write(&mut bytes);
             }
         }
-        crate::broker::persist::replace(&self.path, &bytes)?;
-        self.file = OpenOptions::new().read(true).write(true).open(&self.path)?;
-        self.len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.compact_len = self.len;
-        Ok(())
+        self.journal.rewrite(&bytes)
+    }
+}
+
+fn apply(by_group: &mut ByGroup, entry: Entry) {
+    match entry {
+        Entry::Commit(group, topic, partition, committed) => {
+            by_group.entry(group).or_default().insert((topic, partition), committed);
+        }
+        Entry::Delete(group, topic, partition) => {
+            if let Some(offsets) = by_group.get_mut(&group) {
+                offsets.remove(&(topic, partition));
+                if offsets.is_empty() {
+                    by_group.remove(&group);
+                }
+            }
+        }
+        Entry::DeleteGroup(group) => {
+            by_group.remove(&group);
+        }
     }
 }
 
@@ -205,9 +181,7 @@ impl Entry {
                 put_text(&mut body, group);
             }
         }
-        out.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
-        out.put_u32(crc32c::crc32c(&body));
-        out.extend_from_slice(&body);
+        journal::put_entry(out, &body);
     }
 
     fn read(mut body: &[u8]) -> Option<Self> {
@@ -230,36 +204,6 @@ impl Entry {
     }
 }
 
-/// The next entry, if it is there as it was written; `rest` moves on only then.
-fn next_entry(rest: &mut &[u8]) -> Option<Entry> {
-    let mut ahead = *rest;
-    let len = usize::try_from(ahead.try_get_u32().ok()?).ok()?;
-    let crc = ahead.try_get_u32().ok()?;
-    let (body, after) = ahead.split_at_checked(len)?;
-    if crc32c::crc32c(body) != crc {
-        return None;
-    }
-    let entry = Entry::read(body)?;
-    *rest = after;
-    Some(entry)
-}
-
-/// Names and metadata come from protocol strings, so two bytes are enough for their length.
-fn put_text(out: &mut Vec<u8>, text: &StrBytes) {
-    let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
-    out.put_u16(len);
-    out.extend(text.bytes().take(usize::from(len)));
-}
-
-fn text(body: &mut &[u8]) -> Option<StrBytes> {
-    let len = usize::from(body.try_get_u16().ok()?);
-    let (text, rest) = body.split_at_checked(len)?;
-    *body = rest;
-    std::str::from_utf8(text).ok().map(|text| StrBytes::from_string(text.to_owned()))
-}
-
 const COMMIT: u8 = 1;
 const DELETE: u8 = 2;
 const DELETE_GROUP: u8 = 3;
-/// Below this length the file is left as it is.
-const MIN_REWRITE: u64 = 4 * 1024 * 1024;

@@ -12,8 +12,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::batch::{self, BatchHeader, HEADER_LEN};
+use super::batch::{self, BatchHeader, HEADER_LEN, Outcome};
 use segment::{Segment, Span};
+
+/// A stored batch, as it is met when a log is opened.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) header: BatchHeader,
+    pub(super) position: u64,
+    /// Of a control batch.
+    pub(super) outcome: Option<Outcome>,
+}
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -30,7 +39,7 @@ impl Log {
     pub(super) fn open(
         dir: &Path,
         segment_bytes: u64,
-        mut observe: impl FnMut(&BatchHeader),
+        mut observe: impl FnMut(&Seen),
     ) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let bases = segment_bases(dir)?;
@@ -96,12 +105,6 @@ impl Log {
     pub(super) fn around_max_timestamp(&self) -> Option<(Span, i64)> {
         let newest = self.segments.iter().map(Segment::max_timestamp).max()?;
         Some((self.around_time(newest)?, newest))
-    }
-
-    /// The part of a file that begins at `position`.
-    pub(super) fn at(&self, position: u64) -> Option<Span> {
-        let after = self.segments.partition_point(|segment| segment.start() <= position);
-        self.segments.get(after.checked_sub(1)?)?.from(position)
     }
 
     fn roll_if_full(&mut self, incoming: usize) -> io::Result<()> {

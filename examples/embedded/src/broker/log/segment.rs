@@ -7,9 +7,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::broker::batch::{BatchHeader, HEADER_LEN};
+use crate::broker::batch::{self, BatchHeader, HEADER_LEN};
 
-use super::SharedFile;
+use super::{Seen, SharedFile};
 
 /// Files are named by the offset of their first record, in twenty digits.
 pub(super) const SUFFIX: &str = ".log";
@@ -58,7 +58,7 @@ impl Segment {
         &mut self,
         mut next_offset: i64,
         is_last: bool,
-        observe: &mut impl FnMut(&BatchHeader),
+        observe: &mut impl FnMut(&Seen),
     ) -> io::Result<i64> {
         let file_len = self.file.metadata()?.len();
         let whole = Span { file: Arc::clone(&self.file), start: self.start, from: 0, to: file_len };
@@ -71,7 +71,9 @@ impl Segment {
             }
             next_offset = header.next_offset();
             self.note(&header, at);
-            observe(&header);
+            let outcome =
+                if header.is_control() { batch::outcome(&whole.batch(at, &header)?) } else { None };
+            observe(&Seen { header, position, outcome });
         }
         if self.len < file_len {
             if !is_last {
@@ -109,10 +111,6 @@ impl Segment {
         self.base_offset
     }
 
-    pub(super) const fn start(&self) -> u64 {
-        self.start
-    }
-
     pub(super) const fn end(&self) -> u64 {
         self.start + self.len
     }
@@ -133,10 +131,6 @@ impl Segment {
     pub(super) fn around_time(&self, since: i64) -> Option<Span> {
         let after = self.index.partition_point(|landmark| landmark.max_timestamp_before < since);
         self.span(self.index.get(after.checked_sub(1)?)?.at)
-    }
-
-    pub(super) fn from(&self, position: u64) -> Option<Span> {
-        self.span(position.checked_sub(self.start)?)
     }
 
     fn span(&self, from: u64) -> Option<Span> {
@@ -174,10 +168,21 @@ impl Span {
         Heads { span: self, next: self.from, window: Vec::new(), window_at: 0 }
     }
 
+    /// The part between two positions, as far as this span goes.
+    pub(in crate::broker) fn part(&self, first: u64, end: u64) -> Self {
+        let from = first.saturating_sub(self.start).clamp(self.from, self.to);
+        let to = end.saturating_sub(self.start).clamp(from, self.to);
+        Self { file: Arc::clone(&self.file), start: self.start, from, to }
+    }
+
     fn is_intact(&self, at: u64, header: &BatchHeader) -> io::Result<bool> {
+        Ok(header.is_intact(&self.batch(at, header)?))
+    }
+
+    fn batch(&self, at: u64, header: &BatchHeader) -> io::Result<Vec<u8>> {
         let mut batch = vec![0; header.len];
         self.file.read_exact_at(&mut batch, at)?;
-        Ok(header.is_intact(&batch))
+        Ok(batch)
     }
 }
 

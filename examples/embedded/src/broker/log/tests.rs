@@ -39,7 +39,7 @@ fn every_offset_is_found_across_files_and_after_reopening() {
     let end = log.end();
     drop(log);
     let mut seen = 0;
-    let log = Log::open(dir.path(), 300_000, |header| seen += header.record_count).unwrap();
+    let log = Log::open(dir.path(), 300_000, |stored| seen += stored.header.record_count).unwrap();
     assert_eq!((seen, log.next_offset(), log.end()), (9000, 9000, end));
     for offset in (0..9000).step_by(7) {
         assert_eq!(find(&log, offset).base_offset, offset / 3 * 3);
@@ -91,10 +91,10 @@ fn reading_keeps_to_the_limit_in_whole_batches() {
     let mut log = Log::open(dir.path(), u64::MAX, |_| ()).unwrap();
     fill(&mut log, 10);
     let one = HEADER_LEN + 200;
-    let span = log.at(0).unwrap();
+    let span = log.around_offset(0).unwrap();
     assert_eq!(read(&span, one * 3 - 1, true).unwrap().len(), one * 2);
     assert_eq!(read(&span, one - 1, false).unwrap().len(), 0);
     assert_eq!(read(&span, 1, true).unwrap().len(), one);
     assert_eq!(read(&span, usize::MAX, true).unwrap().len(), one * 10);
-    assert_eq!(read(&log.at(log.end()).unwrap(), 100, true).unwrap().len(), 0);
+    assert_eq!(read(&span.part(log.end(), log.end()), 100, true).unwrap().len(), 0);
 }

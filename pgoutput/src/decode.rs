@@ -85,6 +85,11 @@ impl Decoder {
         self
     }
 
+    /// The same decoder inside of a streamed block.
+    pub(crate) const fn inside_block(&self) -> Self {
+        Self { version: self.version, long_aborts: self.long_aborts, in_block: true }
+    }
+
     /// Forgets an open block, for a stream that begins again on a new connection.
     pub const fn reset(&mut self) {
         self.in_block = false;

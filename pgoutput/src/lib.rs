@@ -32,6 +32,7 @@
 
 extern crate alloc;
 
+pub mod assembly;
 #[cfg(feature = "tokio")]
 pub mod client;
 pub mod copy;

@@ -26,6 +26,12 @@ pub struct Capture {
 impl Capture {
     /// A decoder with the options the stream was started with.
     pub fn decoder(&self) -> Decoder {
+        let (version, streaming) = self.options();
+        Decoder::new(version).with_streaming(streaming)
+    }
+
+    /// Those options.
+    pub fn options(&self) -> (ProtocolVersion, Streaming) {
         let version = match self.name.split('-').find_map(|part| part.strip_prefix('v')).unwrap() {
             "1" => ProtocolVersion::V1,
             "2" => ProtocolVersion::V2,
@@ -38,7 +44,7 @@ impl Capture {
             ProtocolVersion::V4 => Streaming::Parallel,
             _ => Streaming::On,
         };
-        Decoder::new(version).with_streaming(streaming)
+        (version, streaming)
     }
 
     /// The pgoutput messages.

@@ -1,0 +1,247 @@
+//! Targets of `avro-wire`.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use avro_wire::{Error, Framing, Kind, Schema, TypeView, ocf};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
+
+/// A message with the header of the schema registry.
+pub fn framing(data: &[u8]) {
+    match Framing::CONFLUENT.split(data) {
+        Ok(frame) => {
+            let mut again = Vec::new();
+            assert!(Framing::CONFLUENT.write_header(frame.schema, &mut again).is_ok());
+            again.extend_from_slice(frame.datum);
+            assert_eq!(again, data);
+        }
+        Err(error) => check(&error, data),
+    }
+}
+
+/// The text of a schema.
+pub fn schema(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let schema = match Schema::parse(text) {
+        Ok(schema) => schema,
+        Err(error) => return check(&error, data),
+    };
+    assert_eq!(schema.as_str(), text);
+    walk(schema.root_type(), 4);
+    let canonical = schema.canonical_form();
+    // A name without namespace under one with a namespace is another name when read again; the
+    // specification's canonical form has that flaw.
+    if !canonical.contains('.') {
+        match Schema::parse(&canonical) {
+            Ok(again) => {
+                assert_eq!(again.canonical_form(), canonical);
+                assert_eq!(again.fingerprint(), schema.fingerprint());
+            }
+            Err(error) => panic!("the canonical form of a schema is one: {error}: {canonical}"),
+        }
+    }
+    let zeros = [0; 64];
+    if let Ok(length) = schema.skip(&zeros) {
+        assert!(length <= zeros.len());
+    }
+    let _ = Schema::parse_with(r#"{"type":"array","items":"string"}"#, &[schema]);
+}
+
+fn walk(view: TypeView<'_>, depth: u8) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    let _ = (view.logical(), view.name(), view.size(), view.symbols().count());
+    match view.kind() {
+        Kind::Record => {
+            for field in view.fields().take(16) {
+                let _ = (field.name(), field.default(), field.default_datum());
+                walk(field.field_type(), depth);
+            }
+        }
+        _ => {
+            view.branches().take(16).for_each(|branch| walk(branch, depth));
+            if let Some(items) = view.items() {
+                walk(items, depth);
+            }
+        }
+    }
+}
+
+/// A datum of one of [`SCHEMAS`]; the first byte says which.
+pub fn datum(data: &[u8]) {
+    let Some((&choice, datum)) = data.split_first() else { return };
+    let Some(schema) = SCHEMAS.get(usize::from(choice) % SCHEMAS.len()) else { return };
+    match avro_wire::decode::<Any>(datum, schema) {
+        Ok(value) => {
+            let mut encoded = Vec::new();
+            let outcome = avro_wire::encode(&value, schema, &mut encoded);
+            assert!(outcome.is_ok(), "{outcome:?} for {value:?}, which was decoded");
+            assert_eq!(schema.skip(&encoded).ok(), Some(encoded.len()));
+            let again = avro_wire::decode::<Any>(&encoded, schema);
+            assert_eq!(format!("{again:?}"), format!("{:?}", Ok::<_, Error>(value)));
+        }
+        Err(error) => check(&error, datum),
+    }
+    // May disagree with `decode` where the size of a counted block is not that of its items.
+    match schema.skip(datum) {
+        Ok(length) => assert!(length <= datum.len()),
+        Err(error) => check(&error, datum),
+    }
+    for path in ["a", "b.c", "after.id", "source.lsn", "op", "next"] {
+        let Some(reader) = schema.field_reader(path) else { continue };
+        if let Err(error) = reader.read(datum) {
+            check(&error, datum);
+        }
+    }
+}
+
+/// An object container file. Blocks may inflate to one MiB.
+pub fn container(data: &[u8]) {
+    let mut reader = match ocf::Reader::new(data) {
+        Ok(reader) => reader.with_block_limit(1 << 20),
+        Err(error) => return check(&error, data),
+    };
+    let schema = reader.schema().clone();
+    loop {
+        match reader.next() {
+            Ok(Some(datum)) => assert_eq!(schema.skip(datum).ok(), Some(datum.len())),
+            Ok(None) => return,
+            // An offset here may count within an inflated block.
+            Err(error) => return drop(error.to_string()),
+        }
+    }
+}
+
+fn check(error: &Error, data: &[u8]) {
+    if let Some(offset) = error.offset() {
+        assert!(offset <= data.len(), "{error} lies outside of {} bytes", data.len());
+    }
+    let _ = error.to_string();
+}
+
+/// No union here has two branches that a value could be mistaken for.
+static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| {
+    let texts = [
+        r#""long""#,
+        r#"["null","string"]"#,
+        r#"{"type":"array","items":["null","long","string",{"type":"map","values":"bytes"}]}"#,
+        r#"{"type":"map","values":{"type":"array","items":"double"}}"#,
+        r#"{"type":"record","name":"Node","fields":[{"name":"a","type":"int"},
+            {"name":"next","type":["null","Node"]}]}"#,
+        r#"{"type":"record","name":"Tree","fields":[
+            {"name":"children","type":{"type":"array","items":"Tree"}}]}"#,
+        r#"{"type":"record","name":"Wide","fields":[
+            {"name":"a","type":"boolean"},{"name":"f","type":"float"},
+            {"name":"x","type":{"type":"fixed","name":"Six","size":6}},
+            {"name":"e","type":{"type":"enum","name":"E","symbols":["p","q","r"]}},
+            {"name":"b","type":{"type":"record","name":"B","fields":[{"name":"c","type":"string"}]}},
+            {"name":"n","type":"null"},
+            {"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}}]}"#,
+        r#"{"type":"array","items":"null"}"#,
+        r#"{"type":"record","name":"Envelope","namespace":"cdc.public.orders","fields":[
+            {"name":"before","type":["null",{"type":"record","name":"Value","fields":[
+                {"name":"id","type":"long"},{"name":"note","type":["null","string"],"default":null},
+                {"name":"price","type":["null","bytes"],"default":null}]}],"default":null},
+            {"name":"after","type":["null","Value"],"default":null},
+            {"name":"source","type":{"type":"record","name":"Source","fields":[
+                {"name":"db","type":"string"},{"name":"lsn","type":["null","long"]}]}},
+            {"name":"op","type":"string"},{"name":"ts_ms","type":["null","long"]}]}"#,
+    ];
+    texts.iter().filter_map(|text| Schema::parse(text).ok()).collect()
+});
+
+/// Any datum. Integers and floats are widened; maps and records keep their order.
+#[derive(Debug)]
+enum Any {
+    Null,
+    Boolean(bool),
+    Long(i64),
+    Double(f64),
+    Bytes(Vec<u8>),
+    String(String),
+    List(Vec<Self>),
+    Map(Vec<(String, Self)>),
+}
+
+impl<'de> Deserialize<'de> for Any {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyVisitor)
+    }
+}
+
+struct AnyVisitor;
+
+impl<'de> Visitor<'de> for AnyVisitor {
+    type Value = Any;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E>(self) -> Result<Any, E> {
+        Ok(Any::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Any, E> {
+        Ok(Any::Boolean(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Any, E> {
+        Ok(Any::Long(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Any, E> {
+        Ok(Any::Double(value))
+    }
+
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<Any, E> {
+        Ok(Any::Bytes(value.to_vec()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Any, E> {
+        Ok(Any::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Any, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Any::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Any, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Any::Map(map))
+    }
+}
+
+impl Serialize for Any {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Boolean(value) => serializer.serialize_bool(*value),
+            Self::Long(value) => serializer.serialize_i64(*value),
+            Self::Double(value) => serializer.serialize_f64(*value),
+            Self::Bytes(value) => serializer.serialize_bytes(value),
+            Self::String(value) => serializer.serialize_str(value),
+            Self::List(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(item)?;
+                }
+                list.end()
+            }
+            Self::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for (key, value) in entries {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}

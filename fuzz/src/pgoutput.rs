@@ -1,0 +1,133 @@
+//! Targets of `pgoutput`.
+
+use pgoutput::{
+    Column, Decoder, Error, Message, ProtocolVersion, Relations, Streaming, Tuple,
+    copy::{CopyDecoder, Row},
+    replication::Frame,
+};
+
+/// A session: a byte of options (bits 0 and 1 the version, bit 2 parallel streaming), then
+/// messages, each behind its length in two big-endian bytes.
+pub fn message(data: &[u8]) {
+    let Some((options, data)) = data.split_first() else { return };
+    let version = match options & 3 {
+        0 => ProtocolVersion::V1,
+        1 => ProtocolVersion::V2,
+        2 => ProtocolVersion::V3,
+        _ => ProtocolVersion::V4,
+    };
+    let streaming = if options & 4 == 0 { Streaming::On } else { Streaming::Parallel };
+    let mut decoder = Decoder::new(version).with_streaming(streaming);
+    let mut relations = Relations::new();
+    for message in chunks(data) {
+        match decoder.decode(message) {
+            Ok(decoded) => touch(&decoded, message, &mut relations),
+            Err(error) => check(error, message),
+        }
+    }
+}
+
+/// One CopyData body: a frame, and the message in it.
+pub fn frame(data: &[u8]) {
+    match Frame::decode(data) {
+        Ok(Frame::XLogData { data: message, .. }) => {
+            assert_eq!(message.len(), data.len() - 25);
+            match Decoder::new(ProtocolVersion::V1).decode(message) {
+                Ok(decoded) => touch(&decoded, message, &mut Relations::new()),
+                Err(error) => check(error, message),
+            }
+        }
+        Ok(_) => assert_eq!(data.len(), 18),
+        Err(error) => check(error, data),
+    }
+}
+
+/// A binary COPY: CopyData bodies, each behind its length in two big-endian bytes.
+pub fn copy(data: &[u8]) {
+    let mut decoder = CopyDecoder::new();
+    for body in chunks(data) {
+        let rows = match decoder.decode(body) {
+            Ok(rows) => rows,
+            Err(error) => {
+                check(error, body);
+                continue;
+            }
+        };
+        for row in rows {
+            match row {
+                Ok(row) => {
+                    let columns: Vec<_> = row.columns().collect();
+                    assert_eq!(columns.len(), row.len());
+                    assert!(columns.iter().all(Result::is_ok));
+                    // Every column has at least a length of four bytes.
+                    assert!(columns.len() * 4 <= row.as_bytes().len());
+                    let count = u16::try_from(row.len()).unwrap_or(u16::MAX);
+                    assert!(Row::from_bytes(count, row.as_bytes()).columns().eq(columns));
+                }
+                Err(error) => check(error, body),
+            }
+        }
+    }
+}
+
+/// Reads everything lazy in a message.
+fn touch(message: &Message<'_>, bytes: &[u8], relations: &mut Relations) {
+    match message {
+        Message::Insert(insert) => walk(insert.new, bytes),
+        Message::Update(update) => {
+            if let Some(old) = update.old {
+                walk(old.tuple(), bytes);
+            }
+            walk(update.new, bytes);
+        }
+        Message::Delete(delete) => walk(delete.old.tuple(), bytes),
+        Message::Truncate(truncate) => {
+            assert!(truncate.relations.iter().count() * 4 <= bytes.len());
+        }
+        Message::Relation(relation) => {
+            for column in relation.columns() {
+                if let Err(error) = column {
+                    check(error, bytes);
+                }
+            }
+            match relations.observe(relation) {
+                Ok(observed) => assert_eq!(observed.relation().columns.len(), relation.len()),
+                Err(error) => check(error, bytes),
+            }
+        }
+        _ => {}
+    }
+}
+
+fn walk(tuple: Tuple<'_>, bytes: &[u8]) {
+    let mut columns = tuple.columns();
+    let mut read = 0;
+    while let Some(column) = columns.next() {
+        match column {
+            Ok(Column::Text(value) | Column::Binary(value)) => assert!(value.len() < bytes.len()),
+            Ok(Column::Null | Column::Unchanged) => {}
+            Err(error) => {
+                check(error, bytes);
+                assert!(columns.next().is_none(), "an iterator ends with its error");
+                return;
+            }
+        }
+        read += 1;
+    }
+    assert_eq!(read, tuple.len());
+}
+
+fn check(error: Error, bytes: &[u8]) {
+    assert!(error.offset() <= bytes.len(), "{error:?} lies outside of {} bytes", bytes.len());
+}
+
+/// Takes bodies off, each behind its length; the last one may be cut short.
+fn chunks(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = data.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+        let (body, rest) = rest.split_at(length);
+        data = rest;
+        Some(body)
+    })
+}

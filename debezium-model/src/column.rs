@@ -126,6 +126,15 @@ impl ColumnDef {
         self.key_position
     }
 
+    /// Name of the type the column is declared with, without schema and quotes.
+    pub(crate) fn source_type_name(&self) -> String {
+        let name = crate::kind::plain_type_name(&self.type_name);
+        if name.is_empty() {
+            return crate::kind::builtin_type_name(self.type_oid).to_owned();
+        }
+        name.to_owned()
+    }
+
     /// Type, type name and type modifier that decide the mapping: a domain's are its base's.
     pub(crate) fn effective_type(&self) -> (u32, &str, i32) {
         match &self.base {

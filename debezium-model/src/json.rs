@@ -1,5 +1,7 @@
 //! Writes JSON text in the exact form Jackson gives it, because registries compare schema text.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -91,8 +93,10 @@ impl Json {
         match value {
             DefaultValue::Boolean(value) => self.boolean(*value),
             DefaultValue::Integer(value) => self.integer(*value),
-            DefaultValue::Float(value) => self.float(f64::from(*value), &format!("{value:e}")),
-            DefaultValue::Double(value) => self.float(*value, &format!("{value:e}")),
+            DefaultValue::Float(value) => {
+                self.float(f64::from(*value), |out| push_float(*value, out));
+            }
+            DefaultValue::Double(value) => self.float(*value, |out| push_double(*value, out)),
             DefaultValue::Text(value) => self.string(value),
             DefaultValue::Bytes(value) if bytes == Bytes::Base64 => {
                 self.string(&STANDARD.encode(value));
@@ -104,47 +108,14 @@ impl Json {
         }
     }
 
-    /// Java prints the shortest digits that read back, plain between 10^-3 and 10^7 and as
-    /// `d.ddE±x` outside; `shortest` is Rust's `d.ddde±x` of the same value.
-    fn float(&mut self, value: f64, shortest: &str) {
-        if !value.is_finite() {
-            let name = if value.is_nan() {
-                "NaN"
-            } else if value > 0.0 {
-                "Infinity"
-            } else {
-                "-Infinity"
-            };
-            self.string(name);
-            return;
-        }
-        let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
-        let exponent: i32 = exponent.parse().unwrap_or(0);
-        if (-3..7).contains(&exponent) {
-            let (sign, digits) = match mantissa.strip_prefix('-') {
-                Some(rest) => ("-", rest),
-                None => ("", mantissa),
-            };
-            let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
-            let mut plain = String::from(sign);
-            match usize::try_from(exponent) {
-                Ok(exponent) => {
-                    let mut digits = digits.chars();
-                    (0..=exponent).for_each(|_| plain.push(digits.next().unwrap_or('0')));
-                    plain.push('.');
-                    let rest = digits.as_str();
-                    plain.push_str(if rest.is_empty() { "0" } else { rest });
-                }
-                Err(_) => {
-                    plain.push_str("0.");
-                    (1..-exponent).for_each(|_| plain.push('0'));
-                    plain.push_str(&digits);
-                }
-            }
-            self.raw(&plain);
+    fn float(&mut self, value: f64, push: impl FnOnce(&mut String)) {
+        self.separate();
+        if value.is_finite() {
+            push(&mut self.text);
         } else {
-            let point = if mantissa.contains('.') { "" } else { ".0" };
-            self.raw(&format!("{mantissa}{point}E{exponent}"));
+            self.text.push('"');
+            push(&mut self.text);
+            self.text.push('"');
         }
     }
 
@@ -155,6 +126,81 @@ impl Json {
 
     fn quote(&mut self, chars: impl Iterator<Item = char>) {
         push_quoted(chars, &mut self.text);
+    }
+}
+
+/// Appends a number as Java's `Double.toString` prints it.
+pub(crate) fn push_double(value: f64, out: &mut String) {
+    push_java(value, |digits| write!(digits, "{value:e}"), out);
+}
+
+/// Appends a number as Java's `Float.toString` prints it.
+pub(crate) fn push_float(value: f32, out: &mut String) {
+    push_java(f64::from(value), |digits| write!(digits, "{value:e}"), out);
+}
+
+/// Java prints the shortest digits that read back, plain from 10^-3 to 10^7 and as `d.ddE±x`
+/// outside; `shortest` is Rust's `d.ddde±x` of the same value, written behind the text first.
+fn push_java(value: f64, shortest: impl FnOnce(&mut String) -> std::fmt::Result, out: &mut String) {
+    if !value.is_finite() {
+        out.push_str(if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        });
+        return;
+    }
+    let mut buffer = Digits::default();
+    let start = out.len();
+    // Writing to a string cannot fail.
+    let _ = shortest(out);
+    buffer.take(out.get(start..).unwrap_or_default());
+    out.truncate(start);
+    let shortest = buffer.as_str();
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !(-3..7).contains(&exponent) {
+        out.push_str(mantissa);
+        out.push_str(if mantissa.contains('.') { "E" } else { ".0E" });
+        let _ = write!(out, "{exponent}");
+        return;
+    }
+    if mantissa.starts_with('-') {
+        out.push('-');
+    }
+    let mut digits = mantissa.chars().filter(char::is_ascii_digit).peekable();
+    if let Ok(exponent) = usize::try_from(exponent) {
+        (0..=exponent).for_each(|_| out.push(digits.next().unwrap_or('0')));
+        out.push('.');
+        if digits.peek().is_none() {
+            out.push('0');
+        }
+    } else {
+        out.push_str("0.");
+        (1..-exponent).for_each(|_| out.push('0'));
+    }
+    out.extend(digits);
+}
+
+/// Room for the shortest digits of any float: 17 of them, sign, point and exponent.
+#[derive(Default)]
+struct Digits {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Digits {
+    fn take(&mut self, text: &str) {
+        for (target, byte) in self.bytes.iter_mut().zip(text.bytes()) {
+            *target = byte;
+            self.len += 1;
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("0")
     }
 }
 

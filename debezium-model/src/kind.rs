@@ -45,6 +45,10 @@ pub(crate) enum Kind {
     Point,
     Hstore(HstoreMode),
     Array(Box<Self>),
+    /// A type without mapping of its own: the bytes of its text.
+    Unknown,
+    /// The same, with numbers as Java prints them.
+    Geometric,
     /// Arrays of bit strings: Debezium gives them the schema of one element and only nulls.
     Lost(Box<Self>),
 }
@@ -122,6 +126,8 @@ mod oid {
     pub(super) const UUID: u32 = 2950;
     pub(super) const TSVECTOR: u32 = 3614;
     pub(super) const JSONB: u32 = 3802;
+    /// lseg, path, box, polygon, line, circle.
+    pub(super) const GEOMETRIC: [u32; 6] = [601, 602, 603, 604, 628, 718];
     pub(super) const RANGES: [u32; 6] = [3904, 3906, 3908, 3910, 3912, 3926];
 
     /// Array types and their elements. `name`, `money`, `interval`, `xml`, `point` and `varbit`
@@ -193,7 +199,12 @@ impl Kind {
                 element => Self::Array(Box::new(element)),
             });
         }
-        Self::scalar(type_oid, name, typmod, column, mapping)
+        let known = Self::scalar(type_oid, name, typmod, column, mapping);
+        known.or_else(|| {
+            let unknown =
+                if oid::GEOMETRIC.contains(&type_oid) { Self::Geometric } else { Self::Unknown };
+            Some(unknown).filter(|_| mapping.unknown_types)
+        })
     }
 
     fn scalar(
@@ -328,6 +339,7 @@ impl Kind {
                 let schema = if element.array_allows_null() { schema.optional() } else { schema };
                 new(ConnectType::Array(schema))
             }
+            Self::Unknown | Self::Geometric => new(ConnectType::Bytes),
             Self::Lost(element) => element.schema(),
         }
     }
@@ -337,10 +349,27 @@ impl Kind {
         !matches!(self, Self::Enum(_))
     }
 
+    /// Whether the values are text, so that they can be masked and hashed.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(
+            self,
+            Self::Text(_)
+                | Self::Name
+                | Self::Char
+                | Self::Versioned(_)
+                | Self::Enum(_)
+                | Self::Uuid
+                | Self::Inet
+                | Self::Cidr
+                | Self::MacAddr
+                | Self::Opaque(_)
+        )
+    }
+
     /// Whether the binary form of every value can be read exactly.
     pub(crate) fn reads_binary(&self) -> bool {
         match self {
-            Self::Opaque(_) => false,
+            Self::Opaque(_) | Self::Unknown | Self::Geometric => false,
             Self::Array(element) => element.reads_binary(),
             _ => true,
         }
@@ -438,7 +467,47 @@ fn array_element_is_mapped(element_oid: u32) -> bool {
     !dropped.contains(&element_oid)
 }
 
+/// The element type of a built-in array type.
+pub(crate) fn element_of(array: u32) -> Option<u32> {
+    oid::ARRAYS.iter().find(|(known, _)| *known == array).map(|(_, element)| *element)
+}
+
+/// Name of the built-in types that occur most, for columns described without it.
+pub(crate) fn builtin_type_name(type_oid: u32) -> &'static str {
+    match type_oid {
+        oid::BOOL => "bool",
+        oid::BYTEA => "bytea",
+        oid::CHAR => "char",
+        oid::NAME => "name",
+        oid::INT8 => "int8",
+        oid::INT2 => "int2",
+        oid::INT4 => "int4",
+        oid::TEXT => "text",
+        oid::OID => "oid",
+        oid::JSON => "json",
+        oid::XML => "xml",
+        oid::POINT => "point",
+        oid::FLOAT4 => "float4",
+        oid::FLOAT8 => "float8",
+        oid::MONEY => "money",
+        oid::BPCHAR => "bpchar",
+        oid::VARCHAR => "varchar",
+        oid::DATE => "date",
+        oid::TIME => "time",
+        oid::TIMESTAMP => "timestamp",
+        oid::TIMESTAMPTZ => "timestamptz",
+        oid::INTERVAL => "interval",
+        oid::TIMETZ => "timetz",
+        oid::BIT => "bit",
+        oid::VARBIT => "varbit",
+        oid::NUMERIC => "numeric",
+        oid::UUID => "uuid",
+        oid::JSONB => "jsonb",
+        _ => "",
+    }
+}
+
 /// The type name without schema and quotes: `public.citext` and `"citext"` are `citext`.
-fn plain_type_name(name: &str) -> &str {
+pub(crate) fn plain_type_name(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(_, name)| name).trim_matches('"')
 }

@@ -28,11 +28,14 @@ mod kind;
 mod mapping;
 mod names;
 mod op;
+mod patterns;
 #[cfg(feature = "avro")]
 mod plan;
 mod properties;
+mod rules;
 mod schema;
 mod source;
+mod source_type;
 mod table;
 #[cfg_attr(
     not(feature = "avro"),

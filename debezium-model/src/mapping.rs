@@ -1,5 +1,6 @@
 use crate::flatten::Flatten;
 use crate::names::NameAdjustment;
+use crate::rules::ColumnRules;
 
 /// How temporal types without a time zone are mapped (`time.precision.mode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -106,6 +107,9 @@ pub struct Mapping {
     pub(crate) topic_delimiter: String,
     pub(crate) flatten: Option<Flatten>,
     pub(crate) fidelity: Fidelity,
+    pub(crate) unknown_types: bool,
+    pub(crate) skip_unchanged: bool,
+    pub(crate) columns: ColumnRules,
 }
 
 impl Default for Mapping {
@@ -128,6 +132,9 @@ impl Default for Mapping {
             topic_delimiter: ".".to_owned(),
             flatten: None,
             fidelity: Fidelity::default(),
+            unknown_types: false,
+            skip_unchanged: false,
+            columns: ColumnRules::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod metadata;
 mod placeholder;
 mod row;
+mod treat;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::op::Op;
 use crate::plan::metadata::Metadatas;
 use crate::plan::row::{Buffers, Row};
 use crate::source::SourceBlock;
-use crate::table::{Table, key_columns};
+use crate::table::Table;
 
 /// A change of one row, or the truncation of the table. Columns are in the table's order.
 ///
@@ -171,11 +172,8 @@ impl Table {
     /// Compiles the table.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        let all = self.columns();
-        // The same order as when the schema was made, which checked it.
-        let key = key_columns(self.id(), all).unwrap_or_default();
-        let key = self.key_schema().map(|_| Row::new(key.into_iter(), self));
-        let row = Row::new(all.iter(), self);
+        let key = self.key_schema().map(|_| Row::key(self));
+        let row = Row::value(self);
         Plan {
             inner: Arc::new(Inner {
                 table: self.clone(),
@@ -237,6 +235,12 @@ impl Plan {
                     && self.key_changed(before, after, ids, scratch)?
                 {
                     return self.moved(before, after, source, ids, scratch, emit);
+                }
+                if let Some(Before::Full(before)) = before
+                    && mapping.skip_unchanged
+                    && self.inner.row.same(before, after)
+                {
+                    return Ok(());
                 }
                 let image = Image::After { after, before, shown: true };
                 self.single(Op::Update, image, source, ids, scratch, emit)

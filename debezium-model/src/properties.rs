@@ -134,17 +134,14 @@ fn option(found: &mut Properties, key: &str, value: &str) -> Result<bool, Error>
             mapping.field_names =
                 if boolean(key, value)? { NameAdjustment::Avro } else { NameAdjustment::None };
         }
-        "include.unknown.datatypes" | "skip.messages.without.change" => refuse_if_set(key, value)?,
-        "column.include.list"
-        | "column.whitelist"
-        | "column.exclude.list"
-        | "column.blacklist"
-        | "column.propagate.source.type"
-        | "datatype.propagate.source.type"
-        | "message.key.columns"
-        | "converters" => refuse_unless_empty(key, value)?,
-        _ if key.starts_with("column.mask.") || key.starts_with("column.truncate.") => {
-            refuse_unless_empty(key, value)?;
+        "include.unknown.datatypes" => mapping.unknown_types = boolean(key, value)?,
+        "skip.messages.without.change" => mapping.skip_unchanged = boolean(key, value)?,
+        "converters" => refuse_unless_empty(key, value)?,
+        _ if key.starts_with("column.")
+            || key == "message.key.columns"
+            || key == "datatype.propagate.source.type" =>
+        {
+            return mapping.columns.option(key, value);
         }
         _ => return Ok(false),
     }
@@ -361,8 +358,13 @@ mod tests {
             ("tombstones.on.delete", "yes", ErrorKind::InvalidOption),
             ("money.fraction.digits", "-1", ErrorKind::InvalidOption),
             ("skipped.operations", "x", ErrorKind::InvalidOption),
-            ("column.mask.with.8.chars", "public.t.c", ErrorKind::UnsupportedOption),
-            ("include.unknown.datatypes", "true", ErrorKind::UnsupportedOption),
+            ("column.mask.with.x.chars", "public.t.c", ErrorKind::InvalidOption),
+            ("column.truncate.to.0.chars", "public.t.c", ErrorKind::InvalidOption),
+            ("column.include.list", "(", ErrorKind::InvalidOption),
+            ("message.key.columns", "public.t", ErrorKind::InvalidOption),
+            ("column.mask.hash.MD2.with.salt.s", "public.t.c", ErrorKind::UnsupportedOption),
+            ("converters", "isbn", ErrorKind::UnsupportedOption),
+            ("include.unknown.datatypes", "yes", ErrorKind::InvalidOption),
         ] {
             let error = Mapping::from_properties([(key, value)]).unwrap_err();
             assert_eq!((error.kind(), error.option_key()), (kind, Some(key)));

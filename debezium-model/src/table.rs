@@ -7,8 +7,10 @@ use crate::flatten::{DeleteHandling, Metadata};
 use crate::kind::Kind;
 use crate::mapping::Mapping;
 use crate::names::{Dots, topic_name};
+use crate::rules::Rule;
 use crate::schema::{ConnectField, ConnectSchema, ConnectType};
 use crate::source::{envelope_schema, source_schema, transaction_schema};
+use crate::source_type::size;
 
 /// Schema and name of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +80,7 @@ struct Inner {
     topic: String,
     mapping: Mapping,
     columns: Vec<MappedColumn>,
+    key_places: Vec<usize>,
     key: Option<ConnectSchema>,
     value: ConnectSchema,
 }
@@ -86,8 +89,23 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub struct MappedColumn {
     pub(crate) def: ColumnDef,
-    /// `None` for a column that is left out.
-    pub(crate) mapped: Option<(Kind, ConnectField)>,
+    /// `None` for a column of a type that is left out.
+    pub(crate) mapped: Option<Mapped>,
+    /// Whether values have it; a column that an option leaves out may still be in the key.
+    pub(crate) in_value: bool,
+    /// Whether keys have it.
+    pub(crate) in_key: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Mapped {
+    pub(crate) kind: Kind,
+    /// In values.
+    pub(crate) field: ConnectField,
+    /// In keys, where options for single columns do not reach.
+    pub(crate) key_field: ConnectField,
+    /// What becomes of its values, but not in keys.
+    pub(crate) rules: Vec<Rule>,
 }
 
 impl MappedColumn {
@@ -97,22 +115,24 @@ impl MappedColumn {
         &self.def
     }
 
-    /// Its field in the row schema, or `None` for a type that Debezium leaves out.
+    /// Its field in the row schema, or `None` for a type that Debezium leaves out, or a column
+    /// that an option leaves out.
     #[must_use]
     pub fn field(&self) -> Option<&ConnectField> {
-        self.mapped.as_ref().map(|(_, field)| field)
+        self.mapped.as_ref().filter(|_| self.in_value).map(|mapped| &mapped.field)
     }
 
-    /// Whether it belongs to the primary key.
+    /// Whether it belongs to the key of records: the primary key, or what `message.key.columns`
+    /// puts in its place.
     #[must_use]
     pub fn is_key(&self) -> bool {
-        self.def.key_position.is_some()
+        self.in_key
     }
 
     /// Whether its binary form can be read; otherwise ask the server for text.
     #[must_use]
     pub fn reads_binary(&self) -> bool {
-        self.mapped.as_ref().is_none_or(|(kind, _)| kind.reads_binary())
+        self.mapped.as_ref().is_none_or(|mapped| mapped.kind.reads_binary())
     }
 }
 
@@ -132,20 +152,25 @@ impl Table {
         let delimiter = &mapping.topic_delimiter;
         let topic =
             topic_name(&format!("{topic_prefix}{delimiter}{}{delimiter}{}", id.schema, id.table));
-        let columns: Vec<MappedColumn> =
-            columns.into_iter().map(|def| map_column(def, mapping)).collect();
+        let key_places = key_places(&id, &columns, mapping)?;
+        let mut columns: Vec<MappedColumn> =
+            columns.into_iter().map(|def| map_column(def, &id, mapping)).collect();
+        for (place, column) in columns.iter_mut().enumerate() {
+            column.in_key = key_places.contains(&place);
+        }
         let schema_name = |suffix: &str| {
             mapping.schema_names.adjust(&format!("{topic}.{suffix}"), Dots::Separate)
         };
-        let fields = |columns: &[&MappedColumn]| {
-            columns.iter().filter_map(|column| column.field().cloned()).collect::<Vec<_>>()
-        };
-        let key_columns = key_columns(&id, &columns)?;
-        let key_fields = fields(&key_columns);
+        let mapped = |place: &usize| columns.get(*place)?.mapped.as_ref();
+        let key_fields: Vec<ConnectField> = key_places
+            .iter()
+            .filter_map(|place| mapped(place).map(|mapped| mapped.key_field.clone()))
+            .collect();
         let key = (!key_fields.is_empty()).then(|| {
             ConnectSchema::new(ConnectType::Struct(key_fields)).with_name(&schema_name("Key"))
         });
-        let mut row = fields(&columns.iter().collect::<Vec<_>>());
+        let mut row: Vec<ConnectField> =
+            columns.iter().filter_map(|column| column.field().cloned()).collect();
         if let Some(flatten) = &mapping.flatten {
             if flatten.deletes == DeleteHandling::Rewrite {
                 let text = ConnectSchema::new(ConnectType::String).optional();
@@ -163,7 +188,8 @@ impl Table {
         };
         let mapping = mapping.clone();
         let prefix = topic_prefix.to_owned();
-        Ok(Self { inner: Arc::new(Inner { id, prefix, topic, mapping, columns, key, value }) })
+        let inner = Inner { id, prefix, topic, mapping, columns, key_places, key, value };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Schema and name of the table.
@@ -202,6 +228,12 @@ impl Table {
         &self.inner.columns
     }
 
+    /// The columns of the key, in its order.
+    #[cfg(feature = "avro")]
+    pub(crate) fn key_columns(&self) -> impl Iterator<Item = &MappedColumn> {
+        self.inner.key_places.iter().filter_map(|place| self.inner.columns.get(*place))
+    }
+
     /// The options the table was mapped with.
     #[must_use]
     pub fn mapping(&self) -> &Mapping {
@@ -216,19 +248,24 @@ impl Table {
     }
 }
 
-/// The columns of the primary key, in its order.
-pub(crate) fn key_columns<'c>(
-    id: &TableId,
-    columns: &'c [MappedColumn],
-) -> Result<Vec<&'c MappedColumn>, Error> {
-    let mut key: Vec<&MappedColumn> = columns.iter().filter(|column| column.is_key()).collect();
-    key.sort_by_key(|column| column.def.key_position);
-    for (index, column) in key.iter().enumerate() {
-        if column.def.key_position != Some(index + 1) {
-            return Err(Error::column(ErrorKind::InvalidTable, &id.to_string(), column.def.name()));
+/// The places of the columns of the key, in its order: what an option says, or the primary key.
+fn key_places(id: &TableId, columns: &[ColumnDef], mapping: &Mapping) -> Result<Vec<usize>, Error> {
+    let mut key: Vec<(Option<usize>, usize)> = columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.key_position.is_some())
+        .map(|(place, column)| (column.key_position, place))
+        .collect();
+    key.sort_unstable();
+    for (index, (position, place)) in key.iter().enumerate() {
+        if *position != Some(index + 1) {
+            let name = columns.get(*place).map_or("", ColumnDef::name);
+            return Err(Error::column(ErrorKind::InvalidTable, &id.to_string(), name));
         }
     }
-    Ok(key)
+    let names: Vec<&str> = columns.iter().map(ColumnDef::name).collect();
+    let given = mapping.columns.key(id, &names);
+    Ok(if given.is_empty() { key.into_iter().map(|(_, place)| place).collect() } else { given })
 }
 
 /// The error names the field, which is the column's name after adjustment.
@@ -240,7 +277,7 @@ fn check_names(id: &TableId, fields: &[ConnectField]) -> Result<(), Error> {
     }
 }
 
-fn map_column(def: ColumnDef, mapping: &Mapping) -> MappedColumn {
+fn map_column(def: ColumnDef, id: &TableId, mapping: &Mapping) -> MappedColumn {
     let mapped = Kind::of(&def, mapping).map(|kind| {
         let mut schema = kind.schema();
         if !def.not_null {
@@ -250,9 +287,30 @@ fn map_column(def: ColumnDef, mapping: &Mapping) -> MappedColumn {
             schema = schema.with_default(default);
         }
         let name = mapping.field_names.adjust(&def.name, Dots::Adjust);
-        (kind, ConnectField::new(&name, schema))
+        let key_field = ConnectField::new(&name, schema.clone());
+        let treatment = mapping.columns.treatment(id, &def, mapping);
+        for rule in &treatment.value {
+            schema = match rule {
+                Rule::Truncate(length) if !can_truncate(&def, *length) => schema,
+                Rule::Truncate(length) => {
+                    schema.with_parameter("truncateLength", &length.to_string())
+                }
+                _ => schema.with_parameter("masked", "true"),
+            };
+        }
+        if treatment.propagate {
+            schema = schema.with_source_type(&def);
+        }
+        let field = ConnectField::new(&name, schema);
+        Mapped { kind, field, key_field, rules: treatment.value }
     });
-    MappedColumn { def, mapped }
+    let in_value = mapping.columns.includes(id, &def.name);
+    MappedColumn { def, mapped, in_value, in_key: false }
+}
+
+/// Whether values of the column can be longer than that.
+fn can_truncate(def: &ColumnDef, length: usize) -> bool {
+    usize::try_from(size(def).0).is_ok_and(|longest| longest > length)
 }
 
 fn metadata_schema(metadata: Metadata) -> ConnectSchema {

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use crate::error::ErrorKind;
+use crate::json::push_double;
 use crate::kind::{Days, Decimal, Kind, TextType, TimeUnit};
 use crate::mapping::{BinaryMode, HstoreMode, IntervalMode};
 
@@ -125,6 +126,17 @@ pub(crate) fn convert<'a>(
         Kind::Hstore(HstoreMode::Json) => {
             Scalar::Text(hstore::json(raw, &mut scratch.bytes, &mut scratch.text)?)
         }
+        Kind::Unknown => match raw {
+            Raw::Text(bytes) => Scalar::Bytes(bytes),
+            Raw::Binary(_) => return Err(ErrorKind::UnsupportedBinary),
+        },
+        Kind::Geometric => match raw {
+            Raw::Text(bytes) => {
+                geometric(ascii(bytes)?, &mut scratch.text)?;
+                Scalar::Bytes(scratch.text.as_bytes())
+            }
+            Raw::Binary(_) => return Err(ErrorKind::UnsupportedBinary),
+        },
         Kind::Lost(_) => Scalar::Null,
         Kind::Hstore(HstoreMode::Map) | Kind::Array(_) => return Err(ErrorKind::OutOfRange),
     })
@@ -155,7 +167,9 @@ pub(crate) fn zero(kind: &Kind) -> Scalar<'static> {
         Kind::TimestampTz(_) => Scalar::Text("1970-01-01T00:00:00Z"),
         Kind::Interval(IntervalMode::Numeric) => Scalar::Long(0),
         Kind::Interval(IntervalMode::String) => Scalar::Text("P0Y0M0DT0H0M0S"),
-        Kind::Bytea(BinaryMode::Bytes) | Kind::Bits(_) => Scalar::Bytes(&[]),
+        Kind::Bytea(BinaryMode::Bytes) | Kind::Bits(_) | Kind::Unknown | Kind::Geometric => {
+            Scalar::Bytes(&[])
+        }
         Kind::Point => Scalar::Point { x: 0.0, y: 0.0 },
         Kind::Hstore(_) | Kind::Text(TextType::Json) | Kind::Versioned(TextType::Json) => {
             Scalar::Text("{}")
@@ -265,6 +279,26 @@ fn bytea_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorKind> {
                 tail
             }
         };
+    }
+    Ok(())
+}
+
+/// The text of a geometric value with its numbers as Java prints them, which is how they come out
+/// of the JDBC driver's objects.
+fn geometric(value: &str, out: &mut String) -> Result<(), ErrorKind> {
+    out.clear();
+    let mut rest = value;
+    while let Some(c) = rest.chars().next() {
+        if matches!(c, '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | ',') {
+            out.push(c);
+            rest = rest.get(1..).unwrap_or_default();
+            continue;
+        }
+        let end = rest.find([')', ']', '}', '>', ',']).unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(end);
+        let number: f64 = number.parse().map_err(|_| ErrorKind::MalformedText)?;
+        push_double(number, out);
+        rest = tail;
     }
     Ok(())
 }

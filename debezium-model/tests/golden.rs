@@ -64,7 +64,8 @@ struct Message {
 #[derive(Deserialize)]
 struct Schema {
     id: String,
-    avro: String,
+    /// None where the converter refuses the schema's names.
+    avro: Option<String>,
     connect_json: Option<String>,
 }
 
@@ -284,7 +285,9 @@ fn run(path: &Path) -> (usize, usize) {
             for (id, schema) in sides {
                 let Some(expected) = id.as_deref().and_then(|id| schemas.get(id)) else { continue };
                 let schema = schema.unwrap();
-                assert_eq!(schema.to_avro(), expected.avro, "{context}");
+                if let Some(avro) = &expected.avro {
+                    assert_eq!(&schema.to_avro(), avro, "{context}");
+                }
                 if let Some(json) = &expected.connect_json {
                     assert_eq!(&schema.to_connect_json(), json, "{context}");
                 }
@@ -293,7 +296,15 @@ fn run(path: &Path) -> (usize, usize) {
             for binary in [false, true] {
                 let context = format!("{context}, binary {binary}");
                 let (key, value) = encode(&table, message, binary, expected).swap_remove(at);
-                for (ours, theirs) in [(key, &expected.key), (value, &expected.value)] {
+                let sides = [
+                    (key, &expected.key, &expected.key_schema),
+                    (value, &expected.value, &expected.value_schema),
+                ];
+                for (ours, theirs, id) in sides {
+                    let refused = id.as_deref().and_then(|id| schemas.get(id));
+                    if refused.is_some_and(|schema| schema.avro.is_none()) {
+                        continue;
+                    }
                     let ours = ours.as_deref().map(hex);
                     if &ours != theirs {
                         let (ours, theirs) =

@@ -17,7 +17,7 @@ pub(super) fn placeholder(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
     let bytes = text.as_bytes();
     match kind {
         Kind::Text(_) | Kind::Versioned(_) | Kind::Opaque(_) => write_string(text, out),
-        Kind::Bytea(BinaryMode::Bytes) => write_scalar(&Scalar::Bytes(bytes), out),
+        Kind::Bytea(BinaryMode::Bytes) | Kind::Unknown => write_scalar(&Scalar::Bytes(bytes), out),
         Kind::Bytea(BinaryMode::Base64) => write_string(&STANDARD.encode(bytes), out),
         Kind::Bytea(BinaryMode::Base64UrlSafe) => write_string(&URL_SAFE.encode(bytes), out),
         Kind::Bytea(BinaryMode::Hex) => {

@@ -9,8 +9,10 @@ use crate::error::ErrorKind;
 use crate::kind::Kind;
 use crate::mapping::{Fidelity, HstoreMode};
 use crate::plan::placeholder::placeholder;
-use crate::schema::{ConnectSchema, DefaultValue};
-use crate::table::{MappedColumn, Table};
+use crate::plan::treat::{self, Treat};
+use crate::schema::DefaultValue;
+use crate::source_type::size;
+use crate::table::{Mapped, MappedColumn, Table};
 use crate::value::{ArrayItem, Elements, Pairs, Raw, Scalar, ValueScratch, convert, zero};
 
 /// Index of the null branch of a union whose default is null.
@@ -45,20 +47,38 @@ struct Slot {
     unavailable: Vec<u8>,
     /// Comes out null while streaming.
     lost: bool,
+    /// What stands for null stands for everything.
+    constant: bool,
+    treat: Option<Treat>,
 }
 
 impl Row {
-    /// The mapped ones of some columns of a table.
-    pub(super) fn new<'c, I: Iterator<Item = &'c MappedColumn>>(columns: I, table: &Table) -> Self {
-        let position =
-            |column: &MappedColumn| table.columns().iter().position(|c| std::ptr::eq(c, column));
-        let slots = columns
-            .filter_map(|column| {
-                let (kind, field) = column.mapped.as_ref()?;
-                Some(Slot::new(position(column)?, kind, &field.schema, table))
-            })
-            .collect();
-        Self { slots }
+    /// The columns of a key, in its order.
+    pub(super) fn key(table: &Table) -> Self {
+        let slot = |column: &MappedColumn| {
+            let mapped = column.mapped.as_ref()?;
+            Some(Slot::new(position(column, table)?, mapped, None, table))
+        };
+        Self { slots: table.key_columns().filter_map(slot).collect() }
+    }
+
+    /// The columns of a value.
+    pub(super) fn value(table: &Table) -> Self {
+        let slot = |(place, column): (usize, &MappedColumn)| {
+            let mapped = column.mapped.as_ref().filter(|_| column.in_value)?;
+            let strict = table.mapping().fidelity == Fidelity::Corrected;
+            let plan = Treat::plan(&mapped.rules, &mapped.kind, size(&column.def).0, strict);
+            Some(Slot::new(place, mapped, Some(plan), table))
+        };
+        Self { slots: table.columns().iter().enumerate().filter_map(slot).collect() }
+    }
+
+    /// Whether two rows are the same in the columns of this one, as far as both are known.
+    pub(super) fn same(&self, old: &[Column<'_>], new: &[Column<'_>]) -> bool {
+        self.slots.iter().all(|slot| match (old.get(slot.column), new.get(slot.column)) {
+            (_, Some(Column::Unchanged)) => true,
+            (old, new) => old == new,
+        })
     }
 
     /// Appends the row and counts the columns whose value was not sent. `old` is the whole old
@@ -73,6 +93,10 @@ impl Row {
     ) -> Result<usize, (ErrorKind, usize)> {
         let mut unavailable = 0;
         for slot in &self.slots {
+            if slot.constant {
+                out.extend_from_slice(&slot.null);
+                continue;
+            }
             let column = columns.get(slot.column).copied();
             let raw = match column {
                 Some(Column::Unchanged) => {
@@ -91,7 +115,7 @@ impl Row {
             };
             let start = out.len();
             out.extend(slot.branch);
-            match write_value(&slot.kind, raw, buffers, out) {
+            match write_value(slot, raw, buffers, out) {
                 Ok(Written::Value) => {}
                 Ok(Written::Null) => {
                     out.truncate(start);
@@ -104,6 +128,10 @@ impl Row {
     }
 }
 
+fn position(column: &MappedColumn, table: &Table) -> Option<usize> {
+    table.columns().iter().position(|other| std::ptr::eq(other, column))
+}
+
 fn raw(column: Option<Column<'_>>) -> Option<Raw<'_>> {
     match column? {
         Column::Text(bytes) => Some(Raw::Text(bytes)),
@@ -113,8 +141,11 @@ fn raw(column: Option<Column<'_>>) -> Option<Raw<'_>> {
 }
 
 impl Slot {
-    fn new(column: usize, kind: &Kind, schema: &ConnectSchema, table: &Table) -> Self {
+    /// `plan` says what becomes of the values; a key has none.
+    fn new(column: usize, mapped: &Mapped, plan: Option<treat::Plan>, table: &Table) -> Self {
         let mapping = table.mapping();
+        let kind = &mapped.kind;
+        let schema = if plan.is_some() { &mapped.field.schema } else { &mapped.key_field.schema };
         let default = schema.default_value();
         // The branch of the default is the first one of the union.
         let (value_branch, null_branch) = match (schema.is_optional(), default) {
@@ -132,12 +163,31 @@ impl Slot {
             }
             (None, None) => write_zero(kind, &mut null),
         }
+        let mut treat = None;
+        let mut constant = false;
+        match plan {
+            Some(treat::Plan::Constant(text)) => {
+                null.clear();
+                null.extend(value_branch);
+                write_string(&text, &mut null);
+                constant = true;
+            }
+            Some(treat::Plan::Nothing) => constant = true,
+            Some(treat::Plan::Treat(found)) => treat = Some(found),
+            Some(treat::Plan::Plain) | None => {}
+        }
         let mut unavailable = Vec::from_iter(value_branch);
-        if !placeholder(kind, &mapping.placeholder, &mut unavailable) {
-            unavailable.clone_from(&null);
+        let stand_in = Scalar::Text(&mapping.placeholder);
+        match &treat {
+            Some(treat) if kind.is_text() => {
+                treat.write(kind, &stand_in, &mut String::new(), &mut unavailable);
+            }
+            _ if placeholder(kind, &mapping.placeholder, &mut unavailable) => {}
+            _ => unavailable.clone_from(&null),
         }
         let lost = *kind == Kind::Name && mapping.fidelity == Fidelity::Debezium;
-        Self { column, kind: kind.clone(), branch: value_branch, null, unavailable, lost }
+        let (kind, branch) = (kind.clone(), value_branch);
+        Self { column, kind, branch, null, unavailable, lost, constant, treat }
     }
 }
 
@@ -149,18 +199,21 @@ enum Written {
 }
 
 fn write_value(
-    kind: &Kind,
+    slot: &Slot,
     raw: Raw<'_>,
     buffers: &mut Buffers,
     out: &mut Vec<u8>,
 ) -> Result<Written, ErrorKind> {
-    match kind {
+    match &slot.kind {
         Kind::Array(element) => array(element, raw, buffers, out),
         Kind::Hstore(HstoreMode::Map) => map(raw, buffers, out),
-        _ => Ok(match convert(kind, raw, &mut buffers.value)? {
+        kind => Ok(match convert(kind, raw, &mut buffers.value)? {
             Scalar::Null => Written::Null,
             scalar => {
-                write_scalar(&scalar, out);
+                match &slot.treat {
+                    Some(treat) => treat.write(kind, &scalar, &mut buffers.text, out),
+                    None => write_scalar(&scalar, out),
+                }
                 Written::Value
             }
         }),

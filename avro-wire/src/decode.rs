@@ -37,7 +37,7 @@ pub fn decode<'a, T: Deserialize<'a>>(datum: &'a [u8], schema: &Schema) -> Resul
     decode_walk(Walk::new(schema.table(), datum), schema.root())
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn decode_walk<'s, 'a, T: Deserialize<'a>>(
     mut walk: Walk<'s, 'a>,
     node: &'s Node,
@@ -77,6 +77,18 @@ impl<'s, 'de> Decoder<'_, 's, 'de> {
             Node::Resolved(_) => self.walk.resolved(self.node),
             _ => Ok(self.node),
         }
+    }
+
+    /// Whether a union has another branch than null. What is in the option may be an enum that
+    /// asks for the branch by its name, so it stays where it is.
+    #[inline(never)]
+    fn is_some(&mut self) -> Result<bool, Error> {
+        let before = self.walk.reader.clone();
+        let is_some = *self.enter()? != Node::Null;
+        if is_some {
+            self.walk.reader = before;
+        }
+        Ok(is_some)
     }
 
     #[inline]
@@ -242,31 +254,18 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        match *self.node {
+        let is_some = match *self.node {
             Node::Option { null_first, inner } => {
-                if self.walk.is_some(null_first)? {
-                    let node = self.walk.table.node_ref(inner);
-                    visitor.visit_some(self.at(node))
-                } else {
-                    visitor.visit_none()
-                }
+                let is_some = self.walk.is_some(null_first)?;
+                self.node = self.walk.table.node_ref(inner);
+                is_some
             }
-            Node::Union(_) => {
-                let before = self.walk.reader.clone();
-                if *self.enter()? == Node::Null {
-                    return visitor.visit_none();
-                }
-                // What is in the option may be an enum that asks for the branch by its name.
-                self.walk.reader = before;
-                visitor.visit_some(self)
-            }
-            Node::Null => visitor.visit_none(),
-            Node::Resolved(_) => match *self.enter()? {
-                Node::Null => visitor.visit_none(),
-                _ => visitor.visit_some(self),
-            },
-            _ => visitor.visit_some(self),
-        }
+            Node::Null => false,
+            Node::Union(_) | Node::Resolved(_) => self.is_some()?,
+            _ => true,
+        };
+        // One call each: what is in the option is compiled into this function.
+        if is_some { visitor.visit_some(self) } else { visitor.visit_none() }
     }
 
     #[inline]

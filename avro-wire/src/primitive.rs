@@ -308,6 +308,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// As [`Reader::read_long`], without putting the number together.
+    #[inline]
+    pub(crate) fn skip_long(&mut self) -> Result<(), Error> {
+        if let Some(chunk) = self.rest.first_chunk::<8>() {
+            let stop = !u64::from_le_bytes(*chunk) & CONTINUE;
+            if stop != 0 {
+                let length = (stop.trailing_zeros() / 8 + 1) as usize;
+                self.rest = self.rest.get(length..).unwrap_or_default();
+                return Ok(());
+            }
+        }
+        self.read_long().map(drop)
+    }
+
     fn read_long_varint(&mut self) -> Result<u64, Error> {
         let Some(chunk) = self.rest.first_chunk::<8>() else {
             return self.read_varint_near_end();

@@ -111,7 +111,7 @@ pub(crate) enum Promoted {
 
 impl<'s> Walk<'s, '_> {
     /// The type under `node`, if that is [`Node::Resolved`]; numbers to be promoted stay.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn resolved(&self, node: &'s Node) -> Result<&'s Node, Error> {
         let Node::Resolved(index) = *node else { return Ok(node) };
         match self.table.resolution(index) {
@@ -121,6 +121,7 @@ impl<'s> Walk<'s, '_> {
         }
     }
 
+    #[inline(never)]
     #[allow(clippy::cast_precision_loss, reason = "the specification allows it, Java does it")]
     pub(crate) fn promoted(&mut self, from: Node, to: Node) -> Result<Promoted, Error> {
         let integer = match from {
@@ -441,7 +442,7 @@ impl<'a> Resolver<'a> {
             if in_order {
                 // Defaults take no bytes, so they can come where the reader has them.
                 while let Some((field, _)) = defaults.next_if(|(_, source)| source.is_none()) {
-                    fields.push(self.default(reader, field)?);
+                    fields.extend(self.default(reader, field)?);
                 }
                 defaults.next();
             }
@@ -451,7 +452,7 @@ impl<'a> Resolver<'a> {
         }
         for (field, source) in defaults {
             if source.is_none() {
-                fields.push(self.default(reader, field)?);
+                fields.extend(self.default(reader, field)?);
             }
         }
         Ok(fields)
@@ -462,7 +463,7 @@ impl<'a> Resolver<'a> {
         let Table { slots, records, unions, .. } = &mut self.table;
         let node = |slot: u32| slots.get(slot as usize).map_or(Node::Null, |slot| slot.node);
         for field in records.iter_mut().flat_map(|record| &mut record.fields) {
-            if field.role != Role::Default {
+            if field.role.has_bytes() {
                 field.node = node(field.slot);
             }
         }
@@ -471,7 +472,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn default(&mut self, reader: Place, field: &Field) -> Result<Field, Error> {
+    fn default(&mut self, reader: Place, field: &Field) -> Result<[Field; 2], Error> {
         let datum = field.default.as_ref().and_then(|default| default.datum.clone());
         let datum = datum.ok_or_else(|| Error::named(ErrorKind::Unresolvable, &field.name))?;
         let place = Place { slot: field.slot, ..reader };
@@ -480,7 +481,9 @@ impl<'a> Resolver<'a> {
         self.defaults.push(datum);
         let mut resolved = Field::new(field.name.clone(), self.table.node(slot), index);
         resolved.role = Role::Default;
-        Ok(resolved)
+        let mut resume = Field::new("".into(), Node::Null, 0);
+        resume.role = Role::Resume;
+        Ok([resolved, resume])
     }
 
     #[cold]

@@ -44,7 +44,9 @@ use crate::{Error, Scalar, Schema, TypeView};
 /// codec.write(&row, &mut out)?;
 /// assert_eq!(out, datum);
 ///
-/// RowCodec::project(&schema, &["at.city"])?.read(datum, &mut row)?;
+/// let city = RowCodec::project(&schema, &["at.city"])?;
+/// let mut row = Vec::new();
+/// city.read(datum, &mut row)?;
 /// assert_eq!(row, [Scalar::String("Delft")]);
 /// # Ok::<(), avro_wire::Error>(())
 /// ```

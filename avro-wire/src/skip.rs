@@ -1,9 +1,10 @@
 //! Steps over values without decoding them.
 
 use alloc::boxed::Box;
+use core::mem;
 
 use crate::primitive::Reader;
-use crate::table::{Branch, DEPTH_LIMIT, EMPTY_ITEM_LIMIT, Field, Node, Resolved, Role, Table};
+use crate::table::{Branch, DEPTH_LIMIT, EMPTY_ITEM_LIMIT, Field, Node, Resolved, Table};
 use crate::{Error, ErrorKind, Schema};
 
 /// What every walk over a datum carries along.
@@ -17,6 +18,8 @@ pub(crate) struct Walk<'s, 'a> {
     pub(crate) depth: u8,
     /// The datums of [`Role::Default`].
     pub(crate) defaults: &'a [Box<[u8]>],
+    /// The datum, while a default is read in its place.
+    suspended: Reader<'a>,
 }
 
 impl<'s, 'a> Walk<'s, 'a> {
@@ -28,6 +31,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             empty_items: EMPTY_ITEM_LIMIT,
             depth: DEPTH_LIMIT,
             defaults: &[],
+            suspended: Reader::new(&[]),
         }
     }
 
@@ -37,7 +41,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             Node::Null => Ok(()),
             Node::Boolean => self.reader.read_boolean().map(drop),
             Node::Int => self.reader.read_int().map(drop),
-            Node::Long => self.reader.read_long().map(drop),
+            Node::Long => self.reader.skip_long(),
             Node::Float => self.reader.read_float().map(drop),
             Node::Double => self.reader.read_double().map(drop),
             Node::Bytes | Node::String => self.reader.read_bytes().map(drop),
@@ -67,12 +71,30 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
     }
 
+    /// As [`Walk::skip`], for a few places where the call would take longer than the work.
+    #[inline]
+    pub(crate) fn skip_inline(&mut self, node: &Node) -> Result<(), Error> {
+        match *node {
+            Node::Long => self.reader.skip_long(),
+            Node::Bytes | Node::String => self.reader.read_bytes().map(drop),
+            _ => self.skip(node),
+        }
+    }
+
     fn skip_record(&mut self, index: u32) -> Result<(), Error> {
         let record = self.table.record(index);
         self.descend()?;
         if record.min_size > 0 {
-            let mut fields = record.fields.iter().filter(|field| field.role != Role::Default);
-            fields.try_for_each(|field| self.skip(&field.node))?;
+            for field in record.fields.iter().filter(|field| field.role.has_bytes()) {
+                match field.node {
+                    Node::Option { null_first, inner } => {
+                        if self.is_some(null_first)? {
+                            self.skip_inline(self.table.node_ref(inner))?;
+                        }
+                    }
+                    _ => self.skip_inline(&field.node)?,
+                }
+            }
         }
         self.depth += 1;
         Ok(())
@@ -110,6 +132,18 @@ impl<'s, 'a> Walk<'s, 'a> {
             }
             None => Err(self.reader.error(ErrorKind::DepthLimit)),
         }
+    }
+
+    /// Reads from a default until [`Walk::leave_default`]. There are no defaults in defaults.
+    #[cold]
+    pub(crate) fn enter_default(&mut self, index: u32) {
+        let datum = self.defaults.get(index as usize).map_or(&[][..], |datum| datum);
+        self.suspended = mem::replace(&mut self.reader, Reader::new(datum));
+    }
+
+    #[cold]
+    pub(crate) fn leave_default(&mut self) {
+        self.reader = self.suspended.clone();
     }
 
     #[cold]

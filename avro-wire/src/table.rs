@@ -89,7 +89,7 @@ pub(crate) struct Record {
     pub(crate) aliases: Vec<(usize, String)>,
     /// Lower bound of the size of a datum in bytes.
     pub(crate) min_size: u32,
-    /// How many fields are not [`Role::Skipped`].
+    /// How many fields the reader sees.
     visible: usize,
     /// The last list of names that was found equal to the names of `fields`.
     same_fields: StaticAddress,
@@ -117,8 +117,20 @@ pub(crate) enum Role {
     Value,
     /// It has bytes that the reader does not know.
     Skipped,
-    /// It has no bytes; the reader has a default.
+    /// It has no bytes; the reader has a default. [`Role::Resume`] follows.
     Default,
+    /// No field: the end of the default in front of it.
+    Resume,
+}
+
+impl Role {
+    pub(crate) const fn has_bytes(self) -> bool {
+        matches!(self, Self::Value | Self::Skipped)
+    }
+
+    const fn is_visible(self) -> bool {
+        matches!(self, Self::Value | Self::Default)
+    }
 }
 
 const _: () = assert!(size_of::<Node>() == 8 && size_of::<Field>() <= 48);
@@ -174,7 +186,7 @@ impl Table {
             let mut changed = false;
             for index in (0..self.records.len()).rev() {
                 let Some(record) = self.records.get(index) else { continue };
-                let fields = record.fields.iter().filter(|field| field.role != Role::Default);
+                let fields = record.fields.iter().filter(|field| field.role.has_bytes());
                 let size =
                     fields.fold(0_u32, |sum, field| sum.saturating_add(self.min_size(field.node)));
                 if let Some(record) = self.records.get_mut(index)
@@ -293,7 +305,7 @@ impl Record {
 
     /// Sets fields that may have other roles; they are not looked up by name.
     pub(crate) fn set_resolved(&mut self, fields: Vec<Field>) {
-        self.visible = fields.iter().filter(|field| field.role != Role::Skipped).count();
+        self.visible = fields.iter().filter(|field| field.role.is_visible()).count();
         self.fields = fields;
     }
 
@@ -309,7 +321,7 @@ impl Record {
         }
         let address = names.as_ptr().addr();
         self.same_fields.is(address) || {
-            let visible = self.fields.iter().filter(|field| field.role != Role::Skipped);
+            let visible = self.fields.iter().filter(|field| field.role.is_visible());
             let equal = visible.zip(names).all(|(field, name)| *field.name == **name);
             if equal {
                 self.same_fields.set(address);

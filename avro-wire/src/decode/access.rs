@@ -1,6 +1,6 @@
 //! The parts of records, arrays, maps and unions, as serde asks for them.
 
-use core::{mem, slice};
+use core::slice;
 
 use serde::Deserializer;
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
@@ -9,7 +9,6 @@ use serde::de::{
 };
 
 use super::Decoder;
-use crate::primitive::Reader;
 use crate::skip::Walk;
 use crate::table::{Field, Node, Role};
 use crate::{Error, ErrorKind};
@@ -34,48 +33,58 @@ impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
         field: &'s Field,
         seed: T,
     ) -> Result<T::Value, Error> {
-        if field.role == Role::Default {
-            return self.default(field, seed);
-        }
         match seed.deserialize(Decoder { walk: self.walk, node: &field.node }) {
             Ok(value) => Ok(value),
             Err(error) => Err(self.walk.in_field(error, field)),
         }
     }
 
-    /// Reads a field out of its default instead of the datum.
-    #[inline(never)]
-    fn default<T: DeserializeSeed<'de>>(
-        &mut self,
-        field: &'s Field,
-        seed: T,
-    ) -> Result<T::Value, Error> {
-        let datum = self.walk.defaults.get(field.slot as usize).map_or(&[][..], |datum| datum);
-        let rest = mem::replace(&mut self.walk.reader, Reader::new(datum));
-        let value = seed.deserialize(Decoder { walk: self.walk, node: &field.node });
-        self.walk.reader = rest;
-        value.map_err(|error| self.walk.in_field(error, field))
+    fn skip(&mut self, field: &Field) -> Result<(), Error> {
+        self.walk.skip(&field.node).map_err(|error| error.in_field(&field.name))
     }
 
     /// The next field that the reader knows.
     #[inline]
     fn next(&mut self) -> Result<Option<&'s Field>, Error> {
-        loop {
-            match self.fields.next() {
-                Some(field) if field.role == Role::Skipped => self.walk.skip(&field.node)?,
-                field => return Ok(field),
-            }
+        match self.fields.next() {
+            Some(field) if field.role != Role::Value => self.special(field),
+            field => Ok(field),
         }
+    }
+
+    /// What a resolution puts between the fields.
+    #[cold]
+    fn special(&mut self, first: &'s Field) -> Result<Option<&'s Field>, Error> {
+        let mut field = Some(first);
+        while let Some(found) = field {
+            match found.role {
+                Role::Value => break,
+                Role::Skipped => self.walk.skip(&found.node)?,
+                Role::Resume => self.walk.leave_default(),
+                Role::Default => {
+                    self.walk.enter_default(found.slot);
+                    break;
+                }
+            }
+            field = self.fields.next();
+        }
+        Ok(field)
     }
 
     /// Steps over what the visitor did not ask for.
     #[inline]
     pub(super) fn finish(mut self) -> Result<(), Error> {
-        while let Some(field) = self.value.take().or_else(|| self.fields.next()) {
-            if field.role == Role::Default {
-                continue;
+        if let Some(field) = self.value.take()
+            && field.role == Role::Value
+        {
+            self.skip(field)?;
+        }
+        while let Some(field) = self.fields.next() {
+            match field.role {
+                Role::Value | Role::Skipped => self.skip(field)?,
+                Role::Default => self.walk.enter_default(field.slot),
+                Role::Resume => self.walk.leave_default(),
             }
-            self.walk.skip(&field.node).map_err(|error| error.in_field(&field.name))?;
         }
         self.walk.depth += 1;
         Ok(())

@@ -21,6 +21,8 @@ pub(super) enum Step {
     Raw(Node),
     /// Bytes of this type that no column wants.
     Skip(Node),
+    /// The same, for what may be null.
+    SkipOptional { null_first: bool, node: Node },
     /// The start of an optional record. Where it is null, the next `steps` do not happen, and the
     /// next `columns` are null. Whether it is, is itself a column, if that is wanted.
     Group { null_first: bool, wanted: bool, steps: u32, columns: u32 },
@@ -54,7 +56,7 @@ pub(super) fn compile(
         let mut keep = 0;
         for (index, step) in steps.iter().enumerate() {
             keep = match *step {
-                Step::Skip(_) => keep,
+                Step::Skip(_) | Step::SkipOptional { .. } => keep,
                 Step::Group { steps, .. } => index + 1 + steps as usize,
                 _ => keep.max(index + 1),
             };
@@ -114,7 +116,10 @@ impl Compiler<'_> {
                 return Ok(());
             }
             _ if !self.is_wanted(&name) => {
-                self.steps.push(Step::Skip(node));
+                self.steps.push(match optional {
+                    Some((null_first, node)) => Step::SkipOptional { null_first, node },
+                    None => Step::Skip(node),
+                });
                 return Ok(());
             }
             (_, Node::Record(_) | Node::Array(_) | Node::Map(_) | Node::Union(_)) => {

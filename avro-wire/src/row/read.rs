@@ -31,13 +31,20 @@ fn run<'a>(
     let mut steps = steps.iter();
     while let Some(step) = steps.next() {
         match step {
-            Step::Value(node) => row.push(scalar(walk, node)?),
+            Step::Value(node) => push(walk, node, row)?,
             Step::Optional { null_first, node } => {
-                let value =
-                    if walk.is_some(*null_first)? { scalar(walk, node)? } else { Scalar::Null };
-                row.push(value);
+                if walk.is_some(*null_first)? {
+                    push(walk, node, row)?;
+                } else {
+                    row.push(Scalar::Null);
+                }
             }
-            Step::Skip(node) => walk.skip(node)?,
+            Step::Skip(node) => walk.skip_inline(node)?,
+            Step::SkipOptional { null_first, node } => {
+                if walk.is_some(*null_first)? {
+                    walk.skip_inline(node)?;
+                }
+            }
             Step::Raw(node) => {
                 let before = walk.reader.rest();
                 walk.skip(node)?;
@@ -60,20 +67,21 @@ fn run<'a>(
     Ok(())
 }
 
-#[inline]
-fn scalar<'a>(walk: &mut Walk<'a, 'a>, node: &Node) -> Result<Scalar<'a>, Error> {
+#[inline(always)]
+fn push<'a>(walk: &mut Walk<'a, 'a>, node: &Node, row: &mut Vec<Scalar<'a>>) -> Result<(), Error> {
     let reader = &mut walk.reader;
-    Ok(match *node {
-        Node::Long => Scalar::Long(reader.read_long()?),
-        Node::String => Scalar::String(reader.read_str()?),
-        Node::Int => Scalar::Int(reader.read_int()?),
-        Node::Bytes => Scalar::Bytes(reader.read_bytes()?),
-        Node::Boolean => Scalar::Boolean(reader.read_boolean()?),
-        Node::Float => Scalar::Float(reader.read_float()?),
-        Node::Double => Scalar::Double(reader.read_double()?),
-        Node::Fixed(size) => Scalar::Bytes(reader.read_fixed(size as usize)?),
-        Node::Enum(index) => Scalar::String(walk.symbol(index)?),
+    match *node {
+        Node::Long => row.push(Scalar::Long(reader.read_long()?)),
+        Node::String => row.push(Scalar::String(reader.read_str()?)),
+        Node::Int => row.push(Scalar::Int(reader.read_int()?)),
+        Node::Bytes => row.push(Scalar::Bytes(reader.read_bytes()?)),
+        Node::Boolean => row.push(Scalar::Boolean(reader.read_boolean()?)),
+        Node::Float => row.push(Scalar::Float(reader.read_float()?)),
+        Node::Double => row.push(Scalar::Double(reader.read_double()?)),
+        Node::Fixed(size) => row.push(Scalar::Bytes(reader.read_fixed(size as usize)?)),
+        Node::Enum(index) => row.push(Scalar::String(walk.symbol(index)?)),
         // All others have other steps.
-        _ => Scalar::Null,
-    })
+        _ => row.push(Scalar::Null),
+    }
+    Ok(())
 }

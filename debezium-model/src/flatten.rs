@@ -29,6 +29,14 @@ pub(crate) enum Metadata {
     Transaction(usize),
 }
 
+impl Metadata {
+    /// Whether it is what happened to the row.
+    #[cfg(feature = "avro")]
+    pub(crate) fn is_operation(self) -> bool {
+        self == Self::Envelope(0)
+    }
+}
+
 /// Fields of the envelope that may be added, with the index used in [`Metadata`].
 pub(crate) const ENVELOPE_FIELDS: [&str; 4] = ["op", "ts_ms", "ts_us", "ts_ns"];
 /// Fields of the source block, in schema order.
@@ -66,6 +74,8 @@ pub struct Flatten {
     pub(crate) deletes: DeleteHandling,
     pub(crate) tombstones: bool,
     pub(crate) fields: Vec<AddedField>,
+    pub(crate) headers: Vec<AddedField>,
+    pub(crate) route_by: Option<String>,
 }
 
 impl Flatten {

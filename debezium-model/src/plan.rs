@@ -1,5 +1,6 @@
 //! The compiled way from the columns of a change to framed Avro records.
 
+mod headers;
 mod metadata;
 mod placeholder;
 mod row;
@@ -13,6 +14,7 @@ use pgoutput::Column;
 use crate::error::{Error, ErrorKind};
 use crate::flatten::DeleteHandling;
 use crate::op::Op;
+pub use crate::plan::headers::{Header, HeaderValue, Headers};
 use crate::plan::metadata::Metadatas;
 use crate::plan::row::{Buffers, Row};
 use crate::source::SourceBlock;
@@ -112,6 +114,10 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// Columns whose value the server did not send, which hold the placeholder.
     pub unavailable: usize,
+    /// What goes into the record's headers.
+    pub headers: Headers<'a>,
+    /// The topic, where `route.by.field` takes it from the row; otherwise it is the table's.
+    pub topic: Option<&'a str>,
 }
 
 /// Buffers that [`Plan::encode`] reuses; one per thread serves all tables.
@@ -121,6 +127,7 @@ pub struct Scratch {
     old_key: Vec<u8>,
     value: Vec<u8>,
     old_value: Vec<u8>,
+    sequence: String,
     buffers: Buffers,
 }
 
@@ -166,6 +173,8 @@ struct Inner {
     key: Option<Row>,
     row: Row,
     metadata: Metadatas,
+    /// Column with the topic.
+    route_by: Option<usize>,
 }
 
 impl Table {
@@ -174,12 +183,16 @@ impl Table {
     pub fn plan(&self) -> Plan {
         let key = self.key_schema().map(|_| Row::key(self));
         let row = Row::value(self);
+        let route_by = self.mapping().flatten.as_ref().and_then(|f| f.route_by.as_deref());
+        let route_by = route_by
+            .and_then(|name| self.columns().iter().position(|column| column.def.name() == name));
         Plan {
             inner: Arc::new(Inner {
                 table: self.clone(),
                 key,
                 row,
                 metadata: Metadatas::new(self),
+                route_by,
             }),
         }
     }
@@ -247,20 +260,24 @@ impl Plan {
             }
             (Op::Delete, Some(before), _) => {
                 let columns = before.columns();
-                let Scratch { old_key, old_value, buffers, .. } = scratch;
+                let Scratch { old_key, old_value, sequence, buffers, .. } = scratch;
                 self.key(columns, ids, buffers, old_key)?;
                 let image = Image::Before(columns);
                 let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
-                let _ = self.emit_delete(scratch, lost, emit);
+                let headers = self.headers(Op::Delete, source, sequence);
+                let topic = self.routed(columns);
+                let _ = self.emit_delete(old_key, old_value, lost, headers, topic, emit);
                 Ok(())
             }
             (Op::Truncate, ..) => {
                 if mapping.flatten.is_some() {
                     return Ok(());
                 }
-                let Scratch { value, buffers, .. } = scratch;
+                let Scratch { value, sequence, buffers, .. } = scratch;
                 self.value(Op::Truncate, Image::Neither, source, ids, buffers, value)?;
-                let _ = emit(Record { key: None, value: Some(value), unavailable: 0 });
+                let headers = self.headers(Op::Truncate, source, sequence);
+                let value = Some(value.as_slice());
+                let _ = emit(Record { key: None, value, unavailable: 0, headers, topic: None });
                 Ok(())
             }
             _ => Err(self.error(ErrorKind::MissingRow)),
@@ -276,13 +293,16 @@ impl Plan {
         scratch: &mut Scratch,
         emit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let Scratch { key, value, buffers, .. } = scratch;
+        let Scratch { key, value, sequence, buffers, .. } = scratch;
+        let mut topic = None;
         if let Image::After { after, .. } = image {
             self.key(after, ids, buffers, key)?;
+            topic = self.routed(after);
         }
         let unavailable = self.value(op, image, source, ids, buffers, value)?;
         let key = self.inner.key.as_ref().map(|_| key.as_slice());
-        let _ = emit(Record { key, value: Some(value), unavailable });
+        let headers = self.headers(op, source, sequence);
+        let _ = emit(Record { key, value: Some(value), unavailable, headers, topic });
         Ok(())
     }
 
@@ -296,40 +316,72 @@ impl Plan {
         scratch: &mut Scratch,
         emit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let Scratch { value, old_value, buffers, .. } = scratch;
+        let Scratch { key, old_key, value, old_value, sequence, buffers } = scratch;
         let image = Image::Before(before.columns());
         let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
         let image = Image::After { after, before: Some(before), shown: false };
         let unavailable = self.value(Op::Create, image, source, ids, buffers, value)?;
-        if self.emit_delete(scratch, lost, emit).is_break() {
+        let headers = self.headers(Op::Delete, source, sequence).with_new_key(key);
+        let topic = self.routed(before.columns());
+        if self.emit_delete(old_key, old_value, lost, headers, topic, emit).is_break() {
             return Ok(());
         }
-        let Scratch { key, value, .. } = scratch;
-        let _ = emit(Record { key: Some(key), value: Some(value), unavailable });
+        let headers = Headers { op: Op::Create, ..headers }.with_old_key(old_key);
+        let topic = self.routed(after);
+        let (key, value) = (Some(key.as_slice()), Some(value.as_slice()));
+        let _ = emit(Record { key, value, unavailable, headers, topic });
         Ok(())
     }
 
-    /// The records of a delete whose key and value are in the buffers of the old row.
+    /// The records of a delete.
     fn emit_delete(
         &self,
-        scratch: &Scratch,
+        key: &[u8],
+        value: &[u8],
         unavailable: usize,
+        headers: Headers<'_>,
+        topic: Option<&str>,
         emit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mapping = self.inner.table.mapping();
-        let key = self.inner.key.as_ref().map(|_| scratch.old_key.as_slice());
-        let value = Some(scratch.old_value.as_slice());
+        let key = self.inner.key.as_ref().map(|_| key);
+        let record = Record { key, value: Some(value), unavailable, headers, topic };
         let flatten = mapping.flatten.as_ref();
-        let tombstone = Record { key, value: None, unavailable: 0 };
+        // A delete that becomes a tombstone still knows its envelope.
+        let replaced = Record { value: None, unavailable: 0, ..record };
+        let headers = Headers { tombstone: true, ..headers };
+        let tombstone = Record { headers, topic: None, ..replaced };
         match flatten.map(|flatten| flatten.deletes) {
             Some(DeleteHandling::Drop) => {}
-            Some(DeleteHandling::Tombstone) => emit(tombstone)?,
-            Some(DeleteHandling::Rewrite) | None => emit(Record { key, value, unavailable })?,
+            Some(DeleteHandling::Tombstone) => emit(replaced)?,
+            Some(DeleteHandling::Rewrite) | None => emit(record)?,
         }
         if mapping.tombstones && flatten.is_none_or(|flatten| flatten.tombstones) {
             emit(tombstone)?;
         }
         ControlFlow::Continue(())
+    }
+
+    /// What the headers of a record are made from.
+    fn headers<'a>(
+        &'a self,
+        op: Op,
+        source: &'a SourceBlock<'a>,
+        sequence: &'a mut String,
+    ) -> Headers<'a> {
+        let metadata = &self.inner.metadata;
+        if metadata.sequence_header {
+            metadata::sequence(source, sequence);
+        }
+        Headers { other_key: None, op, tombstone: false, source, metadata, sequence }
+    }
+
+    /// The topic that a row names, if it does.
+    fn routed<'c>(&self, row: &[Column<'c>]) -> Option<&'c str> {
+        let (Column::Text(bytes) | Column::Binary(bytes)) = *row.get(self.inner.route_by?)? else {
+            return None;
+        };
+        std::str::from_utf8(bytes).ok().filter(|topic| !topic.is_empty())
     }
 
     /// Encodes both keys into their buffers and compares them; a table without key never changes

@@ -209,6 +209,7 @@ fn flatten(settings: &Settings<'_>) -> Result<(Flatten, Vec<String>), Error> {
     let mut flatten = Flatten::default();
     let mut unknown = Vec::new();
     let prefix = settings.get("add.fields.prefix").map_or("__", |(_, value)| value);
+    let header_prefix = settings.get("add.headers.prefix").map_or("__", |(_, value)| value);
     // Before Debezium 2.5 two options said what the one does now, with other defaults.
     let mut old_deletes = None;
     let mut old_drop = None;
@@ -241,12 +242,10 @@ fn flatten(settings: &Settings<'_>) -> Result<(Flatten, Vec<String>), Error> {
                 )?);
             }
             "drop.tombstones" => old_drop = Some(boolean(key, value)?),
-            "add.fields" | "add.source.fields" => {
-                for entry in value.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-                    let field = AddedField::parse(entry, prefix)
-                        .ok_or_else(|| Error::option(ErrorKind::InvalidOption, key))?;
-                    flatten.fields.push(field);
-                }
+            "add.fields" | "add.source.fields" => flatten.fields = added(key, value, prefix)?,
+            "add.headers" => flatten.headers = added(key, value, header_prefix)?,
+            "route.by.field" => {
+                flatten.route_by = Some(value.to_owned()).filter(|field| !field.is_empty());
             }
             "replace.null.with.default" => {
                 if !boolean(key, value)? {
@@ -254,9 +253,7 @@ fn flatten(settings: &Settings<'_>) -> Result<(Flatten, Vec<String>), Error> {
                 }
             }
             "operation.header" | "negate" => refuse_if_set(key, value)?,
-            "add.headers"
-            | "route.by.field"
-            | "predicate"
+            "predicate"
             | "drop.fields.header.name"
             | "drop.fields.from.key"
             | "drop.fields.keep.schema.compatible" => {
@@ -271,6 +268,18 @@ fn flatten(settings: &Settings<'_>) -> Result<(Flatten, Vec<String>), Error> {
         (None, deletes, drop) => (deletes.unwrap_or(DeleteHandling::Drop), !drop.unwrap_or(true)),
     };
     Ok((flatten, unknown))
+}
+
+/// The entries of `add.fields` or `add.headers`.
+fn added(key: &str, list: &str, prefix: &str) -> Result<Vec<AddedField>, Error> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| {
+            AddedField::parse(entry, prefix)
+                .ok_or_else(|| Error::option(ErrorKind::InvalidOption, key))
+        })
+        .collect()
 }
 
 fn word<T: Copy>(key: &str, value: &str, words: &[(&str, T)]) -> Result<T, Error> {

@@ -14,8 +14,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use debezium_model::{
-    Before, Change, ColumnDef, Mapping, SchemaIds, Scratch, Snapshot, SourceBlock, Table, TableId,
-    TransactionBlock,
+    Before, Change, ColumnDef, HeaderValue, Mapping, SchemaIds, Scratch, Snapshot, SourceBlock,
+    Table, TableId, TransactionBlock,
 };
 use pgoutput::Column;
 use serde::Deserialize;
@@ -80,6 +80,16 @@ struct Golden {
     ts_ns: Option<i64>,
     transaction: Option<TransactionFacts>,
     flat: Option<HashMap<String, Value>>,
+    /// Present in scenarios with headers, without those about the connector.
+    headers: Option<Vec<GoldenHeader>>,
+    /// The key as JSON, where headers may refer to it.
+    key_value: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct GoldenHeader {
+    key: String,
+    value: Value,
 }
 
 #[derive(Deserialize)]
@@ -192,8 +202,8 @@ fn columns(row: &[(char, Vec<u8>)]) -> Vec<Column<'_>> {
         .collect()
 }
 
-/// Key and value of a record.
-type Encoded = (Option<Vec<u8>>, Option<Vec<u8>>);
+/// Key and value of a record, and its headers, with keys in them in hexadecimal.
+type Encoded = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<(String, String)>);
 
 /// The records a message makes.
 fn encode(table: &Table, message: &Message, binary: bool, golden: &Golden) -> Vec<Encoded> {
@@ -234,7 +244,17 @@ fn encode(table: &Table, message: &Message, binary: bool, golden: &Golden) -> Ve
     table
         .plan()
         .encode(&change, &golden.source(), golden.ids(), &mut scratch, &mut |record| {
-            records.push((record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec)));
+            let headers = record.headers.iter().map(|header| {
+                let value = match header.value {
+                    HeaderValue::Text(text) => text.to_owned(),
+                    HeaderValue::Long(number) => number.to_string(),
+                    HeaderValue::Key(key) => hex(key),
+                    _ => "null".to_owned(),
+                };
+                (header.name.to_owned(), value)
+            });
+            let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+            records.push((owned(record.key), owned(record.value), headers.collect()));
             ControlFlow::Continue(())
         })
         .unwrap();
@@ -248,13 +268,36 @@ fn difference(a: &str, b: &str) -> String {
     format!("at byte {}: {} instead of {}", at / 2, cut(a), cut(b))
 }
 
+/// A key in a header is that of the other record of the same change, whose bytes are known.
+fn compare_headers(
+    ours: &[(String, String)],
+    theirs: &[GoldenHeader],
+    records: &[&Golden],
+    context: &str,
+) {
+    let names = |header: &GoldenHeader| header.key.clone();
+    assert_eq!(
+        ours.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
+        theirs.iter().map(names).collect::<Vec<_>>(),
+        "{context}"
+    );
+    for ((name, ours), theirs) in ours.iter().zip(theirs) {
+        match &theirs.value {
+            Value::String(text) => assert_eq!(ours, text, "{context}, header {name}"),
+            key => {
+                let same = |record: &&&Golden| record.key_value.as_ref() == Some(key);
+                let record = records.iter().find(same).expect("a record with that key");
+                assert_eq!(Some(ours), record.key.as_ref(), "{context}, header {name}");
+            }
+        }
+    }
+}
+
 /// Compares everything; gives the number of schemas and records compared.
 fn run(path: &Path) -> (usize, usize) {
     let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
     let scenario: Scenario = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let properties = scenario.properties.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    // Added headers change no key and no value.
-    let properties = properties.filter(|(key, _)| !key.ends_with(".add.headers"));
     let found = Mapping::from_properties(properties).unwrap();
     let prefix = found.topic_prefix.unwrap();
     let schemas: HashMap<&str, &Schema> =
@@ -295,7 +338,12 @@ fn run(path: &Path) -> (usize, usize) {
             }
             for binary in [false, true] {
                 let context = format!("{context}, binary {binary}");
-                let (key, value) = encode(&table, message, binary, expected).swap_remove(at);
+                let (key, value, headers) =
+                    encode(&table, message, binary, expected).swap_remove(at);
+                if let Some(expected) = &expected.headers {
+                    let all: Vec<_> = scenario.records.iter().collect();
+                    compare_headers(&headers, expected, &all, &context);
+                }
                 let sides = [
                     (key, &expected.key, &expected.key_schema),
                     (value, &expected.value, &expected.value_schema),

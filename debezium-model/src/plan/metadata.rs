@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use avro_wire::primitive::{write_long, write_string};
 
 use super::row::{ABSENT, PRESENT};
-use crate::flatten::{DeleteHandling, Metadata};
+use crate::flatten::{AddedField, DeleteHandling, Metadata};
 use crate::op::{Op, Snapshot};
 use crate::source::SourceBlock;
 use crate::table::Table;
@@ -18,9 +18,21 @@ pub(super) struct Metadatas {
     /// Whether flattened values tell if their row was deleted.
     deleted: bool,
     added: Vec<Metadata>,
+    /// What goes into headers.
+    pub(super) headers: Vec<AddedField>,
+    /// Whether one of them is the sequence.
+    pub(super) sequence_header: bool,
+}
+
+/// A field of the metadata.
+pub(super) enum Value<'a> {
+    Text(Option<&'a str>),
+    Long(Option<i64>),
 }
 
 const CONNECTOR: &str = "postgresql";
+/// Place of the sequence in the source block.
+const SEQUENCE: usize = 6;
 
 impl Metadatas {
     pub(super) fn new(table: &Table) -> Self {
@@ -32,6 +44,10 @@ impl Metadatas {
             deleted: flatten.is_some_and(|flatten| flatten.deletes == DeleteHandling::Rewrite),
             added: flatten.map_or_else(Vec::new, |flatten| {
                 flatten.fields.iter().map(|field| field.metadata).collect()
+            }),
+            headers: flatten.map_or_else(Vec::new, |flatten| flatten.headers.clone()),
+            sequence_header: flatten.is_some_and(|flatten| {
+                flatten.headers.iter().any(|field| field.metadata == Metadata::Source(SEQUENCE))
             }),
         }
     }
@@ -88,45 +104,49 @@ impl Metadatas {
             optional_text(Some(if op == Op::Delete { "true" } else { "false" }), out);
         }
         for metadata in &self.added {
-            match *metadata {
-                Metadata::Envelope(0) => optional_text(Some(op.code()), out),
-                Metadata::Envelope(index) => optional_long(Some(processed(source, index)), out),
-                Metadata::Source(index) => self.source_field(index, source, text, out),
-                Metadata::Transaction(index) => {
-                    let transaction = source.transaction.as_ref();
-                    match index {
-                        0 => optional_text(transaction.map(|t| t.id), out),
-                        1 => optional_long(transaction.map(|t| t.total_order), out),
-                        _ => optional_long(transaction.map(|t| t.data_collection_order), out),
-                    }
-                }
+            if *metadata == Metadata::Source(SEQUENCE) {
+                sequence(source, text);
+            }
+            match self.value(*metadata, op, source, text) {
+                Value::Text(value) => optional_text(value, out),
+                Value::Long(value) => optional_long(value, out),
             }
         }
     }
 
-    /// A field of the source block by its place in the schema, as an optional value.
-    fn source_field(
-        &self,
-        index: usize,
-        source: &SourceBlock<'_>,
-        text: &mut String,
-        out: &mut Vec<u8>,
-    ) {
-        match index {
-            0 => optional_text(Some(source.version), out),
-            1 => optional_text(Some(CONNECTOR), out),
-            2 => optional_text(Some(&self.prefix), out),
-            3 => optional_long(Some(source.ts_us.div_euclid(1000)), out),
-            4 => optional_text(Some(source.snapshot.as_str()), out),
-            5 => optional_text(Some(source.db), out),
-            6 => optional_text(Some(sequence(source, text)), out),
-            7 => optional_long(Some(source.ts_us), out),
-            8 => optional_long(Some(source.ts_us.saturating_mul(1000)), out),
-            9 => optional_text(Some(&self.schema), out),
-            10 => optional_text(Some(&self.table), out),
-            11 => optional_long(source.tx_id.map(i64::from), out),
-            12 => optional_long(lsn(source), out),
-            _ => out.push(ABSENT),
+    /// A field of the metadata by its place in the schemas; `sequence` is that of the source.
+    pub(super) fn value<'a>(
+        &'a self,
+        metadata: Metadata,
+        op: Op,
+        source: &SourceBlock<'a>,
+        sequence: &'a str,
+    ) -> Value<'a> {
+        use Value::{Long, Text};
+        let transaction = source.transaction.as_ref();
+        match metadata {
+            Metadata::Envelope(0) => Text(Some(op.code())),
+            Metadata::Envelope(index) => Long(Some(processed(source, index))),
+            Metadata::Source(index) => match index {
+                0 => Text(Some(source.version)),
+                1 => Text(Some(CONNECTOR)),
+                2 => Text(Some(&self.prefix)),
+                3 => Long(Some(source.ts_us.div_euclid(1000))),
+                4 => Text(Some(source.snapshot.as_str())),
+                5 => Text(Some(source.db)),
+                SEQUENCE => Text(Some(sequence)),
+                7 => Long(Some(source.ts_us)),
+                8 => Long(Some(source.ts_us.saturating_mul(1000))),
+                9 => Text(Some(&self.schema)),
+                10 => Text(Some(&self.table)),
+                11 => Long(source.tx_id.map(i64::from)),
+                12 => Long(lsn(source)),
+                13 | 15 => Long(None),
+                _ => Text(None),
+            },
+            Metadata::Transaction(0) => Text(transaction.map(|t| t.id)),
+            Metadata::Transaction(1) => Long(transaction.map(|t| t.total_order)),
+            Metadata::Transaction(_) => Long(transaction.map(|t| t.data_collection_order)),
         }
     }
 }
@@ -146,7 +166,7 @@ fn processed(source: &SourceBlock<'_>, index: usize) -> i64 {
 }
 
 /// JSON text of the last commit and this position.
-fn sequence<'t>(source: &SourceBlock<'_>, text: &'t mut String) -> &'t str {
+pub(super) fn sequence<'t>(source: &SourceBlock<'_>, text: &'t mut String) -> &'t str {
     text.clear();
     // Writing to a string cannot fail.
     let _ = match source.last_commit_lsn {

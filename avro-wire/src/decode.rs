@@ -67,15 +67,19 @@ impl<'s, 'de> Decoder<'_, 's, 'de> {
             } else {
                 &Node::Null
             }),
+            Node::Union(_) | Node::Resolved(_) => self.choose(),
+            _ => Ok(self.node),
+        }
+    }
+
+    #[inline(never)]
+    fn choose(&mut self) -> Result<&'s Node, Error> {
+        match *self.node {
             Node::Union(index) => {
                 let branch = self.walk.branch(index)?;
-                match branch.node {
-                    Node::Resolved(_) => self.walk.resolved(&branch.node),
-                    _ => Ok(&branch.node),
-                }
+                self.walk.resolved(&branch.node)
             }
-            Node::Resolved(_) => self.walk.resolved(self.node),
-            _ => Ok(self.node),
+            _ => self.walk.resolved(self.node),
         }
     }
 

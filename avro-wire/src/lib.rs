@@ -31,6 +31,7 @@
 extern crate alloc;
 
 mod canonical;
+pub mod compatibility;
 mod decode;
 mod default;
 mod encode;

@@ -74,6 +74,15 @@ impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
     /// Steps over what the visitor did not ask for.
     #[inline]
     pub(super) fn finish(mut self) -> Result<(), Error> {
+        if self.value.is_some() || self.fields.len() > 0 {
+            self.skip_rest()?;
+        }
+        self.walk.depth += 1;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn skip_rest(&mut self) -> Result<(), Error> {
         if let Some(field) = self.value.take()
             && field.role == Role::Value
         {
@@ -86,7 +95,6 @@ impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
                 Role::Resume => self.walk.leave_default(),
             }
         }
-        self.walk.depth += 1;
         Ok(())
     }
 }

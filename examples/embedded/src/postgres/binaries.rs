@@ -25,23 +25,26 @@ impl Binaries {
             config.version.is_none_or(|major| major == found.major)
                 && (!switching || everyone_can_reach(&found.folder))
         };
+        let highest = |folders: Vec<PathBuf>| {
+            folders
+                .iter()
+                .filter_map(|folder| Self::in_folder(folder))
+                .filter(suits)
+                // Of equals the first counts: folders come in the order of preference.
+                .reduce(|best, next| if next.major > best.major { next } else { best })
+        };
+        let missing = Error::new(ErrorKind::NotFound { version: config.version });
         // Who names a folder means that one, so that nothing is fetched either.
         let named = config.bin_dir.clone().or_else(|| env::var_os("PG_BIN").map(PathBuf::from));
-        let (folders, may_fetch) = match named {
-            Some(folder) => (vec![folder], false),
-            None => (usual_folders(), config.fetch == Fetch::WhenMissing),
-        };
-        let installed = folders
-            .iter()
-            .filter_map(|folder| Self::in_folder(folder))
-            .filter(suits)
-            // Of equals the first counts: folders come in the order of preference.
-            .reduce(|best, next| if next.major > best.major { next } else { best });
-        if let Some(found) = installed {
+        if let Some(folder) = named {
+            return highest(vec![folder]).ok_or(missing);
+        }
+        // What is installed comes before what was fetched, even if that is newer: nobody asked.
+        let here = highest(usual_folders()).or_else(|| highest(fetch::fetched(switching)));
+        if let Some(found) = here {
             return Ok(found);
         }
-        let missing = Error::new(ErrorKind::NotFound { version: config.version });
-        if !may_fetch {
+        if config.fetch == Fetch::Never {
             return Err(missing);
         }
         match fetch::server(config.version, switching) {

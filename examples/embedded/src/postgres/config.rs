@@ -77,7 +77,7 @@ impl Config {
         self
     }
 
-    /// Never fetches a server: what is not installed is an error.
+    /// Never fetches a server: what is neither installed nor fetched already is an error.
     pub const fn without_fetch(mut self) -> Self {
         self.fetch = Fetch::Never;
         self
@@ -89,10 +89,15 @@ impl Config {
         self
     }
 
-    /// The text to append to `postgresql.conf`.
+    /// The text to append to the `postgresql.conf` of a new cluster.
     pub(super) fn conf(&self) -> Result<String, Error> {
+        self.conf_over(&DEFAULTS)
+    }
+
+    /// The text to append to `postgresql.conf`: the caller's settings after `ours`.
+    pub(super) fn conf_over(&self, ours: &[(&str, &str)]) -> Result<String, Error> {
         let mut text = String::from("\n# Added for a throwaway cluster.\n");
-        let ours = DEFAULTS.iter().map(|&(name, value)| (name, value));
+        let ours = ours.iter().copied();
         let theirs = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in ours.chain(theirs) {
             let named = !name.is_empty()

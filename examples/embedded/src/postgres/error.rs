@@ -40,6 +40,20 @@ pub enum ErrorKind {
         /// How long it was given.
         after: Duration,
     },
+    /// The server is down, as after a crash, and what was asked needs it running.
+    Down,
+    /// Only a standby can be promoted.
+    NotStandby,
+    /// A program is needed that the server's package lacks, and so does every other installed or
+    /// cached one of the same version or a newer one.
+    NoProgram {
+        /// The program, such as `pg_basebackup`.
+        name: &'static str,
+        /// The server's major version.
+        version: u32,
+    },
+    /// `pg_basebackup` ended with an error.
+    Backup,
     /// The test certificates could not be made.
     Certificate,
     /// A file, a socket or a program could not be used.
@@ -120,6 +134,12 @@ impl fmt::Display for Error {
             ErrorKind::NotStopped { after } => {
                 write!(f, "the server did not stop within {after:?}")?;
             }
+            ErrorKind::Down => f.write_str("the server is down")?,
+            ErrorKind::NotStandby => f.write_str("the server is no standby")?,
+            ErrorKind::NoProgram { name, version } => {
+                write!(f, "no {name} of version {version} or newer is installed or cached")?;
+            }
+            ErrorKind::Backup => f.write_str("pg_basebackup failed")?,
             ErrorKind::Certificate => f.write_str("could not make the test certificates")?,
             ErrorKind::Io { doing } => write!(f, "{doing} failed")?,
         }

@@ -9,6 +9,10 @@
 //! `initdb` refuses to run as root, so root hands the server to the account `postgres`, or to
 //! `nobody` where there is none.
 //!
+//! What a client has to survive is a method: [`restart`](Postgres::restart),
+//! [`crash`](Postgres::crash), [`kill`](Postgres::kill), [`pause`](Postgres::pause) and, with a
+//! [`standby`](Postgres::standby), [`promote`](Postgres::promote).
+//!
 //! The cluster is for demonstrations and tests: it listens on 127.0.0.1 only, trusts every local
 //! user unless [`Config::with_password`] is used, and does not `fsync`. Unix only.
 //!
@@ -24,9 +28,12 @@ mod account;
 mod binaries;
 mod config;
 mod error;
+mod faults;
 mod fetch;
+mod home;
 mod ready;
 mod server;
+mod standby;
 mod supervisor;
 #[cfg(feature = "postgres-tls")]
 mod tls;

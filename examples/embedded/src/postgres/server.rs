@@ -1,37 +1,33 @@
+#[cfg(feature = "postgres-tls")]
+use std::path::PathBuf;
 use std::{
-    env,
     fmt::Write as _,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::{self, OpenOptions},
+    io::Write,
     net::{Ipv4Addr, TcpListener},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt, chown},
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
 use super::{
-    Config, Error, ErrorKind,
-    account::{Account, everyone_can_reach, owned_by_root},
-    binaries::Binaries,
-    ready,
-    supervisor::Supervised,
+    Config, Error, ErrorKind, binaries::Binaries, home::Home, ready, supervisor::Supervised,
 };
 
 /// A running cluster of its own. Dropping it stops the server and removes its folder.
 #[derive(Debug)]
 pub struct Postgres {
     // Dropped in this order: the server must be gone before its folder goes.
-    server: Option<Supervised>,
-    home: Home,
-    binaries: Binaries,
-    port: u16,
-    password: Option<String>,
-    timeout: Duration,
+    pub(super) server: Option<Supervised>,
+    pub(super) home: Home,
+    pub(super) binaries: Binaries,
+    pub(super) port: u16,
+    pub(super) password: Option<String>,
+    pub(super) timeout: Duration,
+    /// On a standby, the slot that its primary keeps for it.
+    pub(super) primary_slot: Option<String>,
     #[cfg(feature = "postgres-tls")]
-    ca: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
 }
 
 impl Postgres {
@@ -50,16 +46,7 @@ impl Postgres {
         let conf = config.conf()?;
         let home = Home::make()?;
         let binaries = Binaries::find(&config, home.account.is_some())?;
-        let mut postgres = Self {
-            server: None,
-            home,
-            binaries,
-            port: 0,
-            password: config.password,
-            timeout: config.timeout,
-            #[cfg(feature = "postgres-tls")]
-            ca: None,
-        };
+        let mut postgres = Self::new(home, binaries, config.password, config.timeout);
         postgres.make_cluster()?;
         postgres.append_conf(&conf)?;
         #[cfg(feature = "postgres-tls")]
@@ -68,6 +55,26 @@ impl Postgres {
         }
         postgres.launch_on_a_free_port()?;
         Ok(postgres)
+    }
+
+    /// A cluster with nothing in its folder yet.
+    pub(super) const fn new(
+        home: Home,
+        binaries: Binaries,
+        password: Option<String>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            server: None,
+            home,
+            binaries,
+            port: 0,
+            password,
+            timeout,
+            primary_slot: None,
+            #[cfg(feature = "postgres-tls")]
+            ca: None,
+        }
     }
 
     /// Where clients connect to the database `db`:
@@ -139,7 +146,8 @@ impl Postgres {
         let deadline = Instant::now() + self.timeout;
         loop {
             match self.launch() {
-                // The port was ours a moment ago; what holds it now is a passing connection.
+                // The port was ours a moment ago; what holds it now is a passing connection. And
+                // the children of a killed server need a moment to notice.
                 Err((error, true)) if Instant::now() < deadline => {
                     drop(error);
                     thread::sleep(Duration::from_millis(50));
@@ -148,15 +156,6 @@ impl Postgres {
                 Ok(()) => return Ok(()),
             }
         }
-    }
-
-    /// Ends the server at once without a checkpoint, as after a crash, and leaves it down. The
-    /// next [`restart`](Self::restart) recovers from the write-ahead log.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotStopped`] or [`ErrorKind::Io`].
-    pub fn crash(&mut self) -> Result<(), Error> {
-        self.halt("QUIT")
     }
 
     /// Stops the server and removes its folder, as dropping does, but tells of failure.
@@ -197,7 +196,7 @@ impl Postgres {
         }
     }
 
-    fn append_conf(&self, text: &str) -> Result<(), Error> {
+    pub(super) fn append_conf(&self, text: &str) -> Result<(), Error> {
         OpenOptions::new()
             .append(true)
             .open(self.home.data.join("postgresql.conf"))
@@ -217,7 +216,7 @@ impl Postgres {
         Ok(())
     }
 
-    fn launch_on_a_free_port(&mut self) -> Result<(), Error> {
+    pub(super) fn launch_on_a_free_port(&mut self) -> Result<(), Error> {
         let mut attempts = 10;
         loop {
             self.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -234,7 +233,8 @@ impl Postgres {
         }
     }
 
-    /// Starts the server and waits for it. An error says whether the port was taken.
+    /// Starts the server and waits for it. An error says whether it may pass: that the port was
+    /// taken, or that processes of the server before this one are still there.
     fn launch(&mut self) -> Result<(), (Error, bool)> {
         let log_start = self.home.log_len();
         let port = self.port.to_string();
@@ -249,8 +249,9 @@ impl Postgres {
                 .map_err(|error| (error, false))?;
             if ended.is_some() {
                 let log = self.home.log_since(log_start);
-                let port_taken = log.contains("could not bind");
-                return Err((Error::new(ErrorKind::Exited).with_log(log), port_taken));
+                let passing = ["could not bind", "pre-existing shared memory block"];
+                let may_pass = passing.iter().any(|reason| log.contains(reason));
+                return Err((Error::new(ErrorKind::Exited).with_log(log), may_pass));
             }
             if ready::says_ready(&self.home.data) && ready::answers(self.port).unwrap_or(false) {
                 self.server = Some(server);
@@ -270,9 +271,11 @@ impl Postgres {
     }
 
     /// Ends a running server by a signal and keeps the folder.
-    fn halt(&mut self, signal: &str) -> Result<(), Error> {
+    pub(super) fn halt(&mut self, signal: &str) -> Result<(), Error> {
         let Some(server) = self.server.as_mut() else { return Ok(()) };
-        // It may have ended by itself, and then nobody reads the pipe.
+        // It may have ended by itself, and then nobody reads the pipe. One that is paused would not
+        // act on a signal.
+        let _ = server.signal("CONT");
         let _ = server.signal(signal);
         let mut ended = server.wait(STOP_TIMEOUT).map_err(Error::io("waiting for the server"))?;
         if ended.is_none() {
@@ -287,98 +290,24 @@ impl Postgres {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<Supervised, Error> {
+        self.run_from(&self.binaries, program, arguments)
+    }
+
+    pub(super) fn run_from(
+        &self,
+        binaries: &Binaries,
+        program: &str,
+        arguments: &[&str],
+    ) -> Result<Supervised, Error> {
         Supervised::spawn(
-            &self.binaries.folder.join(program),
+            &binaries.folder.join(program),
             arguments,
             self.home.folder.path(),
-            self.binaries.library_path().as_deref(),
+            binaries.library_path().as_deref(),
             self.home.account,
             &self.home.log,
         )
         .map_err(Error::io("starting a server program"))
-    }
-}
-
-/// The folder of one cluster: `data`, `log`, and the certificate of the authority.
-#[derive(Debug)]
-struct Home {
-    folder: TempDir,
-    data: PathBuf,
-    log: File,
-    account: Option<Account>,
-}
-
-impl Home {
-    fn make() -> Result<Self, Error> {
-        let io = Error::io;
-        let usual = env::temp_dir();
-        let mut folder = Self::make_in(&usual).map_err(io("making a temporary folder"))?;
-        let account = if owned_by_root(folder.path()) {
-            if !everyone_can_reach(&usual) {
-                folder = Self::make_in(Path::new("/tmp")).map_err(io("making a folder in /tmp"))?;
-            }
-            let account =
-                Account::unprivileged().ok_or_else(|| Error::new(ErrorKind::NoAccount))?;
-            chown(folder.path(), Some(account.uid), Some(account.gid))
-                .map_err(io("giving the folder to the server's account"))?;
-            Some(account)
-        } else {
-            None
-        };
-        let log = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(folder.path().join(LOG))
-            .map_err(io("making the log"))?;
-        let data = folder.path().join("data");
-        Ok(Self { folder, data, log, account })
-    }
-
-    fn make_in(parent: &Path) -> io::Result<TempDir> {
-        // The server's account must be able to walk in, and clients to read the certificate.
-        tempfile::Builder::new()
-            .prefix("pg-cdc-postgres-")
-            .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir_in(parent)
-    }
-
-    /// Writes a file that the server can read.
-    fn write(&self, path: &Path, text: &str, mode: u32) -> Result<(), Error> {
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(path)
-            .and_then(|mut file| file.write_all(text.as_bytes()));
-        let owned = written.and_then(|()| match self.account {
-            Some(Account { uid, gid }) => chown(path, Some(uid), Some(gid)),
-            None => Ok(()),
-        });
-        owned.map_err(Error::io("writing a file for the server"))
-    }
-
-    fn log_len(&self) -> u64 {
-        self.log.metadata().map_or(0, |metadata| metadata.len())
-    }
-
-    /// The log from `start`, or its last 16 KiB if that is less.
-    fn log_since(&self, start: u64) -> String {
-        let start = start.max(self.log_len().saturating_sub(16 << 10));
-        let mut text = Vec::new();
-        let read = File::open(self.folder.path().join(LOG)).and_then(|mut file| {
-            file.seek(SeekFrom::Start(start))?;
-            file.take(16 << 10).read_to_end(&mut text)
-        });
-        read.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&text).into_owned())
-    }
-
-    fn remove(self) -> Result<(), Error> {
-        match self.folder.close() {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("removing the cluster's folder")(error))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -392,5 +321,4 @@ fn percent_encode(text: &str, out: &mut String) {
     }
 }
 
-const LOG: &str = "log";
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(15);

@@ -11,9 +11,10 @@ use std::{
 use super::account::Account;
 
 /// A program that cannot outlive us: a shell runs it and reads a pipe whose only writing end is
-/// ours. Each line we write names a signal for the program. When the pipe ends, be it that we
-/// closed it or that we were killed, the shell stops the program, first with SIGINT and after ten
-/// seconds with SIGKILL, and removes the folder.
+/// ours. Each line we write names a signal for the program; STOP and CONT go to its children too,
+/// and whether they have is told by the file [`PAUSED`]. When the pipe ends, be it that we closed
+/// it or that we were killed, the shell stops the program, first with SIGINT and after ten seconds
+/// with SIGKILL, and removes the folder.
 #[derive(Debug)]
 pub(super) struct Supervised {
     shell: Child,
@@ -93,6 +94,9 @@ impl Drop for Supervised {
     }
 }
 
+/// In the folder as long as the program and its children are stopped by SIGSTOP.
+pub(super) const PAUSED: &str = "paused";
+
 /// Arguments: the folder, then the program with its own. The folder is removed only when the pipe
 /// has ended, so that whoever still holds it can read the log of a program that failed.
 const SCRIPT: &str = r#"
@@ -101,11 +105,28 @@ shift
 exec 3<&0 </dev/null
 "$@" 3<&- &
 program=$!
+signal_children() {
+    processes=$(ps -A -o ppid= -o pid=) || return
+    children=$(echo "$processes" | while read -r parent child; do
+        if [ "$parent" = "$program" ]; then
+            echo "$child"
+        fi
+    done)
+    kill -s "$1" $children
+    true
+}
 {
     while read -r signal; do
+        # The parent first: a stopped one has no new children, one that runs looks after its own.
         kill -s "$signal" "$program"
+        case $signal in
+        STOP) signal_children STOP && : >"$folder/paused" ;;
+        CONT) signal_children CONT && rm -f "$folder/paused" ;;
+        esac
     done
     : >"$folder/abandoned"
+    kill -s CONT "$program"
+    signal_children CONT
     kill -s INT "$program"
     tenths=0
     while kill -0 "$program"; do

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking and reports by printing"
 )]
 
+mod faults;
+mod standby;
 mod versions;
 
 use std::{

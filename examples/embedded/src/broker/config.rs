@@ -1,6 +1,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::sasl::Verifier;
 
 /// What a [`Broker`](super::Broker) needs to know before it starts.
 ///
@@ -18,6 +21,9 @@ pub struct Config {
     pub(super) segment_bytes: u64,
     pub(super) initial_rebalance_delay: Duration,
     pub(super) min_session_timeout: Duration,
+    pub(super) verifier: Option<Arc<dyn Verifier>>,
+    #[cfg(feature = "broker-tls")]
+    pub(super) tls: Option<super::tls::Identity>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +55,9 @@ impl Config {
             segment_bytes: DEFAULT_SEGMENT_BYTES,
             initial_rebalance_delay: Duration::ZERO,
             min_session_timeout: Duration::from_secs(6),
+            verifier: None,
+            #[cfg(feature = "broker-tls")]
+            tls: None,
         }
     }
 
@@ -110,6 +119,21 @@ impl Config {
     /// `group.min.session.timeout.ms`.
     pub const fn with_min_session_timeout(mut self, timeout: Duration) -> Self {
         self.min_session_timeout = timeout;
+        self
+    }
+
+    /// Serves only clients that `verifier` lets in, by SASL.
+    pub fn with_sasl(mut self, verifier: impl Verifier + 'static) -> Self {
+        self.verifier = Some(Arc::new(verifier));
+        self
+    }
+
+    /// Speaks TLS only, with a chain of certificates, the broker's own first, and its private key,
+    /// both PEM. Clients are not asked for certificates.
+    #[cfg(feature = "broker-tls")]
+    pub fn with_tls(mut self, certificates: &str, key: &str) -> Self {
+        let (certificates, key) = (certificates.to_owned(), key.to_owned());
+        self.tls = Some(super::tls::Identity { certificates, key });
         self
     }
 }

@@ -5,17 +5,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::node::Node;
+use super::sasl::Session;
 use super::wire::{self, LENGTH_BYTES, Refused};
 
 /// Serves a client until it goes, misbehaves or the broker stops.
 ///
 /// One request is answered before the next one is looked at, as Kafka does: replies keep the
 /// order of the requests, and a client cannot make the broker buffer without end.
-pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve<S>(node: Arc<Node>, stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    let mut session = Session::new(node.config.verifier.clone());
     let host = format!("/{}", peer.ip());
     let mut frames = Frames { stream, buffer: BytesMut::new() };
     loop {
@@ -27,11 +31,21 @@ pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, peer: SocketAddr) 
                 return;
             }
         };
-        match wire::answer(&node, &host, frame).await {
+        match wire::answer(&node, &host, &mut session, frame).await {
             Ok(None) => {}
             Ok(Some(reply)) => {
-                if let Err(error) = frames.stream.write_all(&reply).await {
+                let stream = &mut frames.stream;
+                // Bytes that TLS holds back would only go out with the next reply.
+                let sent = async {
+                    stream.write_all(&reply).await?;
+                    stream.flush().await
+                };
+                if let Err(error) = sent.await {
                     tracing::debug!(%peer, %error, "connection lost");
+                    return;
+                }
+                if session.is_over() {
+                    tracing::info!(%peer, "client may not come in");
                     return;
                 }
             }
@@ -43,12 +57,12 @@ pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, peer: SocketAddr) 
     }
 }
 
-struct Frames {
-    stream: TcpStream,
+struct Frames<S> {
+    stream: S,
     buffer: BytesMut,
 }
 
-impl Frames {
+impl<S: AsyncRead + Unpin> Frames<S> {
     /// The next request without its length, or `None` when the client is done.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {

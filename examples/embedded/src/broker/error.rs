@@ -25,6 +25,9 @@ pub enum ErrorKind {
     /// A file of the data directory holds something this broker never writes.
     #[error("the data directory holds a damaged file")]
     Damaged,
+    /// The certificates or the key given for TLS cannot be used.
+    #[error("cannot use the certificate")]
+    Certificate,
     /// The operating system refused to start the broker's threads.
     #[error("cannot start threads")]
     Runtime,

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! Served: topics, idempotent produce, fetch with long polling, offsets by time, consumer groups of
-//! the classic kind with either rebalance protocol, committed offsets, transactions. Not served:
-//! replication, retention and compaction, quotas, access control, TLS and SASL.
+//! the classic kind with either rebalance protocol, committed offsets, transactions, SASL, TLS. Not served:
+//! replication, retention and compaction, quotas, access control.
 //!
 //! A request goes from `connection` through `wire`, which checks and decodes it, to a function of
 //! `api`; those work on `partition` and its `log`, on `topics` and on the coordinators of `group`
@@ -36,14 +36,18 @@ mod node;
 mod partition;
 mod persist;
 mod producers;
+mod sasl;
 mod server;
 mod settings;
 mod shape;
 mod stable;
+#[cfg(feature = "broker-tls")]
+mod tls;
 mod topics;
 mod txn;
 mod wire;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind};
+pub use sasl::{Login, Plain, Rejected, Verifier, bearer_token};
 pub use server::Broker;

@@ -1,5 +1,6 @@
 //! Everything the requests of all connections share.
 
+use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,7 +17,6 @@ use super::txn;
 /// The id of the only node.
 pub(super) const NODE_ID: BrokerId = BrokerId(1);
 
-#[derive(Debug)]
 pub(super) struct Node {
     pub(super) config: Config,
     /// Where clients are told to connect.
@@ -26,7 +26,15 @@ pub(super) struct Node {
     pub(super) topics: Topics,
     pub(super) groups: Coordinator,
     pub(super) transactions: txn::Coordinator,
+    #[cfg(feature = "broker-tls")]
+    pub(super) tls: Option<tokio_rustls::TlsAcceptor>,
     producer_ids: Mutex<ProducerIds>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Node").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 /// Producer ids are never given twice, also not after a crash: a block of them is written down
@@ -67,6 +75,8 @@ impl Node {
             topics,
             groups,
             transactions,
+            #[cfg(feature = "broker-tls")]
+            tls: config.tls.as_ref().map(super::tls::Identity::acceptor).transpose()?,
             producer_ids: Mutex::new(ProducerIds { next, block_end: next }),
             config,
         };

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -30,8 +30,9 @@ impl Broker {
     ///
     /// # Errors
     /// [`ErrorKind::Listen`] when the address is taken, [`ErrorKind::Storage`] and
-    /// [`ErrorKind::Damaged`] when the data directory cannot be used, [`ErrorKind::Runtime`] when
-    /// no threads can be had.
+    /// [`ErrorKind::Damaged`] when the data directory cannot be used,
+    /// [`ErrorKind::Certificate`] when TLS has no use for what was given, [`ErrorKind::Runtime`]
+    /// when no threads can be had.
     pub async fn start(config: Config) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
@@ -133,7 +134,7 @@ async fn accept(node: Arc<Node>, listener: TcpListener, mut stopped: watch::Rece
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
                     }
-                    connections.spawn(connection::serve(Arc::clone(&node), stream, peer));
+                    connections.spawn(greet(Arc::clone(&node), stream, peer));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -146,6 +147,26 @@ async fn accept(node: Arc<Node>, listener: TcpListener, mut stopped: watch::Rece
     connections.shutdown().await;
 }
 
+#[cfg(not(feature = "broker-tls"))]
+async fn greet(node: Arc<Node>, stream: TcpStream, peer: SocketAddr) {
+    connection::serve(node, stream, peer).await;
+}
+
+#[cfg(feature = "broker-tls")]
+async fn greet(node: Arc<Node>, stream: TcpStream, peer: SocketAddr) {
+    let Some(tls) = &node.tls else {
+        connection::serve(node, stream, peer).await;
+        return;
+    };
+    match tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection::serve(Arc::clone(&node), stream, peer).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
+        Err(_) => tracing::debug!(%peer, "no TLS in time"),
+    }
+}
+
+#[cfg(feature = "broker-tls")]
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 const WORKERS: usize = 2;
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// When file descriptors run out, trying again at once would only burn time.

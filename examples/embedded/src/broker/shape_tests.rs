@@ -179,6 +179,8 @@ fn sample(key: ApiKey, v: i16) -> Sample {
             let request = AddPartitionsToTxnRequest::default().with_v3_and_below_topics(two(topic));
             sample!(request.with_v3_and_below_transactional_id(TransactionalId(name())))
         }
+        ApiKey::SaslHandshake => sample!(SaslHandshakeRequest::default()),
+        ApiKey::SaslAuthenticate => sample!(SaslAuthenticateRequest::default()),
         ApiKey::AddOffsetsToTxn => sample!(AddOffsetsToTxnRequest::default()),
         ApiKey::EndTxn => sample!(EndTxnRequest::default()),
         ApiKey::TxnOffsetCommit => {

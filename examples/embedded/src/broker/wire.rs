@@ -8,6 +8,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use super::api;
 use super::node::Node;
+use super::sasl::Session;
 use super::shape;
 
 /// The frame cannot be answered; the connection has to be closed.
@@ -23,6 +24,8 @@ pub(super) enum Refused {
     Malformed { key: i16, version: i16 },
     #[error("reply cannot be encoded")]
     Reply,
+    #[error("client has not authenticated itself")]
+    Unauthenticated,
     #[error("produce without acknowledgement failed")]
     Unacknowledged,
 }
@@ -49,6 +52,7 @@ pub(super) const SERVED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::SyncGroup, 0, 5),
     (ApiKey::DescribeGroups, 0, 5),
     (ApiKey::ListGroups, 0, 5),
+    (ApiKey::SaslHandshake, 0, 1),
     (ApiKey::ApiVersions, 0, 3),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),
@@ -59,6 +63,7 @@ pub(super) const SERVED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::EndTxn, 0, 3),
     (ApiKey::TxnOffsetCommit, 0, 3),
     (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::SaslAuthenticate, 0, 2),
     (ApiKey::CreatePartitions, 0, 3),
     (ApiKey::DeleteGroups, 0, 2),
     (ApiKey::OffsetDelete, 0, 0),
@@ -75,14 +80,23 @@ pub(super) fn length_limit(start: &[u8]) -> usize {
 pub(super) async fn answer(
     node: &Node,
     host: &str,
+    session: &mut Session,
     frame: Bytes,
 ) -> Result<Option<BytesMut>, Refused> {
+    if session.expects_bare() {
+        let reply = session.bare(&frame)?;
+        let mut frame = BytesMut::with_capacity(LENGTH_BYTES + reply.len());
+        frame.put_u32(u32::try_from(reply.len()).map_err(|_| Refused::Reply)?);
+        frame.put_slice(&reply);
+        return Ok(Some(frame));
+    }
     let call = match Call::parse(frame)? {
         Parsed::Served(call) => call,
         Parsed::UnknownVersions(correlation_id) => {
             return Ok(Some(versions_error(correlation_id)?));
         }
     };
+    session.admit(call.key)?;
     let client = Client { id: call.client_id.clone(), host: host.to_owned() };
     let v = call.version;
     match call.key {
@@ -97,6 +111,8 @@ pub(super) async fn answer(
         }
         ApiKey::Metadata => call.some(&api::metadata::answer(node, call.decode()?, v)),
         ApiKey::DescribeCluster => call.some(&api::metadata::cluster(node)),
+        ApiKey::SaslHandshake => call.some(&session.handshake(&call.decode()?, v)),
+        ApiKey::SaslAuthenticate => call.some(&session.authenticate(&call.decode()?, v)),
         ApiKey::ApiVersions => call.some(&versions(0)),
         ApiKey::FindCoordinator => {
             call.some(&api::groups::find_coordinator(node, call.decode()?, v))

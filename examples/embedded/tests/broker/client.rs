@@ -19,22 +19,30 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Stand {
     pub(crate) broker: Broker,
     pub(crate) dir: TempDir,
+    /// What every client has to be told besides the address.
+    pub(crate) settings: Vec<(&'static str, String)>,
 }
 
 pub(crate) async fn stand() -> Stand {
     stand_with(|config| config).await
 }
 
+/// A stand around a broker that has been started.
+pub(crate) const fn around(broker: Broker, dir: TempDir) -> Stand {
+    Stand { broker, dir, settings: Vec::new() }
+}
+
 pub(crate) async fn stand_with(options: impl FnOnce(Config) -> Config) -> Stand {
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(options(Config::new(dir.path()))).await.unwrap();
-    Stand { broker, dir }
+    around(broker, dir)
 }
 
 impl Stand {
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.broker.bootstrap());
+        config.extend(self.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         config
     }
 
@@ -70,10 +78,10 @@ impl Stand {
 
     /// Stops the broker and starts a new one on the same directory.
     pub(crate) async fn restart(self) -> Self {
-        let Self { broker, dir } = self;
+        let Self { broker, dir, settings } = self;
         broker.shutdown().await.unwrap();
         let broker = Broker::start(Config::new(dir.path())).await.unwrap();
-        Self { broker, dir }
+        Self { broker, dir, settings }
     }
 
     pub(crate) fn read_all(&self, topic: &str, partitions: i32, count: usize) -> Vec<OwnedMessage> {

@@ -8,7 +8,7 @@ use embedded_services::broker::{Broker, Config, ErrorKind};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::producer::FutureRecord;
 
-use crate::client::{DEADLINE, Stand, stand, stand_with, text};
+use crate::client::{DEADLINE, Stand, around, stand, stand_with, text};
 
 async fn send(stand: &Stand, values: std::ops::Range<i32>) {
     let producer = stand.producer();
@@ -46,10 +46,10 @@ async fn dropping_the_broker_frees_the_directory_at_once() {
     let stand = stand().await;
     stand.topic("t", 1).await;
     send(&stand, 0..10).await;
-    let Stand { broker, dir } = stand;
+    let Stand { broker, dir, .. } = stand;
     drop(broker);
     let broker = Broker::start(Config::new(dir.path())).await.unwrap();
-    assert_eq!(read(&Stand { broker, dir }, 10), (0..10).collect::<Vec<_>>());
+    assert_eq!(read(&around(broker, dir), 10), (0..10).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,14 +58,14 @@ async fn a_torn_tail_is_cut_off() {
     stand.topic("t", 1).await;
     send(&stand, 0..10).await;
     let path = log_file(&stand);
-    let Stand { broker, dir } = stand;
+    let Stand { broker, dir, .. } = stand;
     broker.shutdown().await.unwrap();
     let whole = fs::metadata(&path).unwrap().len();
     let tail = fs::read(&path).unwrap()[..70].to_vec();
     OpenOptions::new().append(true).open(&path).unwrap().write_all(&tail).unwrap();
     let broker = Broker::start(Config::new(dir.path())).await.unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), whole);
-    let stand = Stand { broker, dir };
+    let stand = around(broker, dir);
     send(&stand, 10..20).await;
     assert_eq!(read(&stand, 20), (0..20).collect::<Vec<_>>());
     assert_eq!(stand.reader("t", 1).fetch_watermarks("t", 0, DEADLINE).unwrap(), (0, 20));

@@ -137,11 +137,11 @@ async fn a_group_goes_on_after_the_broker_was_replaced() {
     assert_eq!(first, "one");
     consumer.commit_consumer_state(CommitMode::Sync).unwrap();
 
-    let Stand { broker, dir } = stand;
+    let Stand { broker, dir, .. } = stand;
     broker.shutdown().await.unwrap();
     let config = embedded_services::broker::Config::new(dir.path()).with_listen(port);
     let broker = embedded_services::broker::Broker::start(config).await.unwrap();
-    let stand = Stand { broker, dir };
+    let stand = crate::client::around(broker, dir);
     let producer = stand.producer();
     producer.send(FutureRecord::<(), _>::to("t").payload("two"), DEADLINE).await.unwrap();
     assert_eq!(next(&consumer).await, "two");

@@ -19,4 +19,7 @@ mod groups;
 mod million;
 mod raw;
 mod records;
+mod sasl;
+#[cfg(feature = "broker-tls")]
+mod tls;
 mod transactions;

@@ -22,26 +22,26 @@ use kafka_protocol::protocol::{Decodable as _, Encodable, HeaderVersion, Request
 
 use crate::client::{DEADLINE, Stand, stand};
 
-struct Raw {
-    stream: TcpStream,
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
     next: i32,
 }
 
 impl Raw {
-    fn connect(stand: &Stand) -> Self {
+    pub(crate) fn connect(stand: &Stand) -> Self {
         let stream = TcpStream::connect(stand.broker.address()).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Self { stream, next: 1 }
     }
 
-    fn send<R: Request>(&mut self, request: &R, version: i16) -> i32 {
+    pub(crate) fn send<R: Request>(&mut self, request: &R, version: i16) -> i32 {
         self.next += 1;
         let frame = frame(request, version, self.next);
         self.stream.write_all(&frame).unwrap();
         self.next
     }
 
-    fn receive<R: Request>(&mut self, version: i16) -> (i32, R::Response) {
+    pub(crate) fn receive<R: Request>(&mut self, version: i16) -> (i32, R::Response) {
         let mut reply = self.frame().expect("a reply");
         let header_version = R::Response::header_version(version);
         let header = ResponseHeader::decode(&mut reply, header_version).unwrap();
@@ -50,7 +50,7 @@ impl Raw {
         (header.correlation_id, response)
     }
 
-    fn call<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
+    pub(crate) fn call<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         let sent = self.send(request, version);
         let (correlation_id, response) = self.receive::<R>(version);
         assert_eq!(correlation_id, sent);
@@ -58,7 +58,7 @@ impl Raw {
     }
 
     /// The next frame, or nothing when the broker has closed the connection.
-    fn frame(&mut self) -> Option<Bytes> {
+    pub(crate) fn frame(&mut self) -> Option<Bytes> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).ok()?;
         let mut frame = vec![0; u32::from_be_bytes(length) as usize];
@@ -66,7 +66,7 @@ impl Raw {
         Some(frame.into())
     }
 
-    fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         // A reset is as good as an end.
         matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
     }

@@ -9,7 +9,7 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::client::{DEADLINE, Stand, offsets, read, stand, text};
+use crate::client::{DEADLINE, Stand, around, offsets, read, stand, text};
 
 type Transactional = ThreadedProducer<DefaultProducerContext>;
 
@@ -192,7 +192,7 @@ async fn a_transaction_goes_on_after_a_restart_of_the_broker() {
     let dir = tempfile::tempdir().unwrap();
     let config = embedded_services::broker::Config::new(dir.path()).with_listen(address);
     let start = || embedded_services::broker::Broker::start(config.clone());
-    let stand = Stand { broker: start().await.unwrap(), dir };
+    let stand = around(start().await.unwrap(), dir);
     stand.topic("t", 1).await;
     let producer = producer(&stand, "id");
     let open = self::producer(&stand, "left open");
@@ -203,9 +203,9 @@ async fn a_transaction_goes_on_after_a_restart_of_the_broker() {
     send(&producer, 0, "before");
     producer.flush(DEADLINE).unwrap();
 
-    let Stand { broker, dir } = stand;
+    let Stand { broker, dir, .. } = stand;
     broker.shutdown().await.unwrap();
-    let stand = Stand { broker: start().await.unwrap(), dir };
+    let stand = around(start().await.unwrap(), dir);
     send(&producer, 0, "after");
     producer.commit_transaction(DEADLINE).unwrap();
     let committed = reader(&stand, "read_committed", 1);

@@ -46,7 +46,12 @@ pub async fn play(args: DemoArgs, asked_to_stop: Shutdown) -> Result<(), Error> 
     // Held to the end: what asks the tasks to stop when it is dropped.
     let told = cast.tell(&stage, &args, output, &asked_to_stop).await;
     let ended = cast.leave(stopper).await;
-    told.and(ended)
+    stage.close().await;
+    match (told, ended) {
+        // The pipeline's own failure says more than that the story broke off.
+        (Err(told), Err(ended)) if told.part() == Part::Story => Err(ended),
+        (told, ended) => told.and(ended),
+    }
 }
 
 /// The systems the story plays on.
@@ -57,7 +62,7 @@ struct Stage {
     started: Instant,
     // Stopped and removed when the stage is.
     _postgres: Option<Postgres>,
-    _services: Option<Services>,
+    services: Option<Services>,
 }
 
 impl Stage {
@@ -74,7 +79,7 @@ impl Stage {
             None => {
                 let server = start_postgres().await?;
                 endpoints.postgres_url = Some(server.url("postgres"));
-                output.line(format!("Postgres {} (throwaway)", server.version()));
+                output.line(format!("Postgres {} (throwaway)", server.version_text()));
                 embedded.push("Postgres");
                 Some(server)
             }
@@ -111,14 +116,14 @@ impl Stage {
             embedded.push("object store (a folder)");
         }
         output.line(format!("objects in {}", endpoints.bucket.as_deref().unwrap_or_default()));
-        Ok(Self {
-            endpoints,
-            embedded,
-            outside,
-            started,
-            _postgres: own_postgres,
-            _services: services,
-        })
+        Ok(Self { endpoints, embedded, outside, started, _postgres: own_postgres, services })
+    }
+
+    /// Ends what was started for the story.
+    async fn close(self) {
+        if let Some(services) = self.services {
+            services.stop().await;
+        }
     }
 
     async fn database(&self) -> Result<Client, Error> {
@@ -214,7 +219,6 @@ impl Cast {
                     return Err(interrupted());
                 }
                 if self.source_task.is_finished() || self.sink_task.is_finished() {
-                    // Its own error, which leave() collects, says more.
                     return Err(Error::new(
                         Part::Story,
                         format!("{what}: the pipeline ended early"),

@@ -36,8 +36,8 @@ pub struct Addresses {
 pub struct Services {
     addresses: Addresses,
     child: Child,
-    _stdin: ChildStdin,
-    _data: tempfile::TempDir,
+    stdin: ChildStdin,
+    data: tempfile::TempDir,
 }
 
 impl Services {
@@ -93,7 +93,7 @@ impl Services {
         }
         let addresses = serde_json::from_str(&line)
             .map_err(|error| failed("said something else").with_cause(error))?;
-        Ok(Self { addresses, child, _stdin: stdin, _data: data })
+        Ok(Self { addresses, child, stdin, data })
     }
 
     /// Where they listen.
@@ -102,10 +102,14 @@ impl Services {
         &self.addresses
     }
 
-    /// Process id of the services.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+    /// Ends them in order and removes their files. Dropping does the same at once.
+    pub async fn stop(self) {
+        let Self { mut child, stdin, data, .. } = self;
+        drop(stdin);
+        // One that does not end by itself is killed when it is dropped.
+        let _ended = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
+        drop(child);
+        drop(data);
     }
 }
 

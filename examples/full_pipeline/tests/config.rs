@@ -121,7 +121,10 @@ fn todays_names_mean_the_same() {
 #[test]
 fn the_originals_sink_file_runs_unchanged() {
     let config = SinkConfig::from_properties(read(SINK), &endpoints(true)).unwrap();
-    assert_eq!((config.name.as_str(), config.group.as_str()), ("orders-sink", "connect-orders-sink"));
+    assert_eq!(
+        (config.name.as_str(), config.group.as_str()),
+        ("orders-sink", "connect-orders-sink")
+    );
     assert_eq!(config.topics, ["ord.ods.cdc_events"]);
     assert_eq!(config.bucket, "s3://analytics-data-123456789012-ap-southeast-2");
     assert_eq!(config.region.as_deref(), Some("ap-southeast-2"));

@@ -161,10 +161,8 @@ async fn nothing_is_lost_when_the_pipeline_is_killed_in_mid_stream() {
     let mut next = 0;
     for (name, records) in &objects {
         assert_eq!(start_offset(name), next, "{name} begins where the one before ended");
-        let ids: Vec<i64> = records
-            .iter()
-            .map(|record| as_text(&record["id"]).unwrap().parse().unwrap())
-            .collect();
+        let ids: Vec<i64> =
+            records.iter().map(|record| as_text(&record["id"]).unwrap().parse().unwrap()).collect();
         let from = usize::try_from(next).unwrap();
         assert_eq!(ids, in_topic[from..from + ids.len()], "{name}");
         next += i64::try_from(records.len()).unwrap();

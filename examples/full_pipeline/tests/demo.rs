@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 
 use embedded_services::postgres::{Config, Postgres};
 use full_pipeline::northwind::{Existing, Northwind};
-use support::{Decoder, Services, as_text, connect, consume, objects, program, rows, run, start_offset};
+use support::{
+    Decoder, Services, as_text, connect, consume, objects, program, rows, run, start_offset,
+};
 
 const TOPIC: &str = "ord.ods.cdc_events";
 
@@ -30,10 +32,22 @@ const OUTBOX: &str = "SELECT order_id, customer_id, order_date - date '1970-01-0
 type Row = BTreeMap<String, Option<String>>;
 
 async fn outbox(url: &str, employee_id: bool) -> BTreeMap<String, Row> {
-    let sql = if employee_id { OUTBOX.replace(" FROM", ", employee_id FROM") } else { OUTBOX.to_owned() };
+    let sql =
+        if employee_id { OUTBOX.replace(" FROM", ", employee_id FROM") } else { OUTBOX.to_owned() };
     let names = [
-        "order_id", "customer_id", "order_date", "required_date", "shipped_date", "order_items",
-        "products", "customer", "employee", "shipper", "shipment", "updated_at", "employee_id",
+        "order_id",
+        "customer_id",
+        "order_date",
+        "required_date",
+        "shipped_date",
+        "order_items",
+        "products",
+        "customer",
+        "employee",
+        "shipper",
+        "shipment",
+        "updated_at",
+        "employee_id",
     ];
     let names = &names[..if employee_id { 13 } else { 12 }];
     let mut client = connect(url).await;
@@ -41,9 +55,8 @@ async fn outbox(url: &str, employee_id: bool) -> BTreeMap<String, Row> {
         .await
         .iter()
         .map(|row| {
-            let columns = names.iter().map(|name| {
-                ((*name).to_owned(), row.by_name(name).map(str::to_owned))
-            });
+            let columns =
+                names.iter().map(|name| ((*name).to_owned(), row.by_name(name).map(str::to_owned)));
             (row.get(0).unwrap().to_owned(), columns.collect())
         })
         .collect()
@@ -51,8 +64,7 @@ async fn outbox(url: &str, employee_id: bool) -> BTreeMap<String, Row> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_story_on_outside_systems_with_password_and_tls() {
-    let postgres =
-        Postgres::start(Config::new().with_password("s3cret &/?").with_ssl()).unwrap();
+    let postgres = Postgres::start(Config::new().with_password("s3cret &/?").with_ssl()).unwrap();
     let services = Services::start();
     let bucket = tempfile::tempdir().unwrap();
     let plain = postgres.url("postgres");
@@ -119,7 +131,8 @@ async fn the_story_on_outside_systems_with_password_and_tls() {
     assert_eq!(last.len(), after.len());
     for (id, row) in &after {
         // A row of the snapshot has no employee_id yet; SQL shows it the column's default.
-        let unseen: &[&str] = if last[id].contains_key("employee_id") { &[] } else { &["employee_id"] };
+        let unseen: &[&str] =
+            if last[id].contains_key("employee_id") { &[] } else { &["employee_id"] };
         assert_same(row, &last[id], unseen);
     }
 
@@ -152,10 +165,11 @@ fn assert_same(row: &Row, record: &BTreeMap<String, apache_avro::types::Value>, 
 #[test]
 fn the_story_with_everything_embedded_and_placeholders() {
     let folder = tempfile::tempdir().unwrap();
-    let output = run(program()
-        .current_dir(folder.path())
-        .env("TMPDIR", folder.path())
-        .args(["--toast", "placeholder", "--json"]));
+    let output = run(program().current_dir(folder.path()).env("TMPDIR", folder.path()).args([
+        "--toast",
+        "placeholder",
+        "--json",
+    ]));
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{log}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON summary");

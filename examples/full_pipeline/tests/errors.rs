@@ -33,8 +33,11 @@ fn nobody() -> String {
 /// Runs the demo on these systems, expects this exit code and these words, and gives the message.
 fn demo(code: i32, words: &[&str], arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let output =
-        run(program().arg("demo").args(arguments).current_dir(folder.path()).env("RUST_LOG", "error"));
+    let output = run(program()
+        .arg("demo")
+        .args(arguments)
+        .current_dir(folder.path())
+        .env("RUST_LOG", "error"));
     expect(&output, code, words)
 }
 
@@ -73,7 +76,11 @@ fn a_url_that_is_none() {
 #[test]
 fn a_server_that_is_not_there() {
     let url = format!("postgresql://postgres@{}/postgres", nobody());
-    demo(3, &["connecting to Postgres", "--postgres-url"], &with(&outside(), "--postgres-url", &url));
+    demo(
+        3,
+        &["connecting to Postgres", "--postgres-url"],
+        &with(&outside(), "--postgres-url", &url),
+    );
 }
 
 #[test]
@@ -103,7 +110,8 @@ fn a_registry_that_is_down_at_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_answers_500() {
-    let registry = Registry::start(registry::Config::new().with_fault(1_000_000, 500)).await.unwrap();
+    let registry =
+        Registry::start(registry::Config::new().with_fault(1_000_000, 500)).await.unwrap();
     let url = registry.url();
     demo(5, &["registry", &url, "500"], &with(&outside(), "--registry-url", &url));
 }
@@ -127,7 +135,8 @@ async fn a_demo_that_fails_leaves_no_slot_and_no_process_behind() {
     let url = POSTGRES.url("left_behind");
     let registry = Registry::start(registry::Config::new()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let seeded = registry_client::Client::new(registry_client::Config::new(&registry.url())).unwrap();
+    let seeded =
+        registry_client::Client::new(registry_client::Config::new(&registry.url())).unwrap();
     support::install_tls();
     let subject = registry_client::Subject::new("ord.ods.cdc_events-value");
     let other = registry_client::NewSchema::new(r#"{"type":"record","name":"Other","fields":[]}"#);
@@ -231,11 +240,7 @@ async fn a_table_without_a_primary_key() {
     let config = configuration(
         folder.path(),
         "source.json",
-        &[
-            ("topic.prefix", "nokey"),
-            ("slot.name", "keyless"),
-            ("publication.name", "keyless"),
-        ],
+        &[("topic.prefix", "nokey"), ("slot.name", "keyless"), ("publication.name", "keyless")],
     );
     let output = run(program()
         .args(["source", "--postgres-url", &url, "--brokers", &SERVICES.kafka])

@@ -21,7 +21,9 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use registry_client::{NewSchema, Subject};
-use support::{Running, Services, as_text, configuration, objects, program, run, start_offset, until};
+use support::{
+    Running, Services, as_text, configuration, objects, program, run, start_offset, until,
+};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Row","fields":[{"name":"id","type":"long"}]}"#;
 
@@ -58,10 +60,8 @@ impl Place {
             let mut value = vec![0];
             value.extend(self.schema.to_be_bytes());
             avro_wire::primitive::write_long(id, &mut value);
-            let record: FutureRecord<'_, (), Vec<u8>> = FutureRecord::to("rows")
-                .partition(partition)
-                .timestamp(timestamp)
-                .payload(&value);
+            let record: FutureRecord<'_, (), Vec<u8>> =
+                FutureRecord::to("rows").partition(partition).timestamp(timestamp).payload(&value);
             producer.send(record, Duration::from_secs(10)).await.unwrap();
         }
     }
@@ -132,7 +132,10 @@ async fn record_time_rotates_and_names_the_folders() {
     let expected: Vec<(String, Vec<i64>)> = (0..5)
         .map(|minute| {
             let first = minute * 2;
-            (format!("topics/rows/y=2024/m=0{minute}/rows+0+{first:010}.avro"), vec![first, first + 1])
+            (
+                format!("topics/rows/y=2024/m=0{minute}/rows+0+{first:010}.avro"),
+                vec![first, first + 1],
+            )
         })
         .collect();
     assert_eq!(objects, expected);

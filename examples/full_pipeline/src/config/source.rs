@@ -95,6 +95,15 @@ impl TableFilter {
             && !any(&self.exclude_tables, &full)
     }
 
+    /// Whether the configuration names any table or schema.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        let Self { include_schemas, exclude_schemas, include_tables, exclude_tables } = self;
+        [include_schemas, exclude_schemas, include_tables, exclude_tables]
+            .iter()
+            .any(|list| !list.is_empty())
+    }
+
     fn read(properties: &mut Properties) -> Self {
         let mut list = |key: &str| {
             let text = properties.take(&[key]).unwrap_or_default();

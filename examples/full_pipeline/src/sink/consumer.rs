@@ -79,7 +79,9 @@ pub(super) fn join(config: &SinkConfig, login: &Login) -> Result<StreamConsumer<
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.max.messages.kbytes", "2048")
+        .set("queued.min.messages", "1000")
+        .set("fetch.max.bytes", "2097152")
         .set("fetch.message.max.bytes", "1048576")
         .set("fetch.wait.max.ms", "100")
         // Topics that the source has yet to create are seen soon.

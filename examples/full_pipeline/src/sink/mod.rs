@@ -234,9 +234,12 @@ impl Session<'_> {
             };
         };
         let id = partition::schema_id(value).map_err(|error| {
-            Error::new(Part::Data, format!("{topic}/{number} offset {offset} has no schema id in front"))
-                .with_cause(error)
-                .with_advice("the topic must hold Avro as Confluent's serializers frame it")
+            Error::new(
+                Part::Data,
+                format!("{topic}/{number} offset {offset} has no schema id in front"),
+            )
+            .with_cause(error)
+            .with_advice("the topic must hold Avro as Confluent's serializers frame it")
         })?;
         self.learn_schema(id).await?;
         let incoming = Incoming { offset, timestamp_ms: message.timestamp().to_millis(), value };

@@ -55,7 +55,7 @@ pub(crate) async fn check_server(client: &mut Client, publication: &str) -> Resu
 pub(crate) async fn published_tables(
     client: &mut Client,
     publication: &str,
-) -> Result<Vec<PublishedTable>, Error> {
+) -> Result<Vec<TableFacts>, Error> {
     let sql = format!(
         "SELECT p.schemaname, p.tablename, c.oid, \
                 b.pubupdate OR b.pubdelete AS needs_identity, \
@@ -71,7 +71,7 @@ pub(crate) async fn published_tables(
     let rows = query(client, "listing the publication's tables", &sql).await?;
     rows.iter()
         .map(|row| {
-            Ok(PublishedTable {
+            Ok(TableFacts {
                 schema: text(row, "schemaname")?,
                 table: text(row, "tablename")?,
                 oid: number(row, "oid")?,
@@ -82,9 +82,29 @@ pub(crate) async fn published_tables(
         .collect()
 }
 
-/// A table of the publication.
+/// Every table of the database, whether published or not, in the order in which they are read.
+pub(crate) async fn all_tables(client: &mut Client) -> Result<Vec<TableFacts>, Error> {
+    let sql = "SELECT n.nspname AS schemaname, c.relname AS tablename, c.oid FROM pg_class c \
+         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
+           AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast' \
+         ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+    let rows = query(client, "listing the tables", sql).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(TableFacts {
+                schema: text(row, "schemaname")?,
+                table: text(row, "tablename")?,
+                oid: number(row, "oid")?,
+                lacks_identity: false,
+            })
+        })
+        .collect()
+}
+
+/// A table that may be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PublishedTable {
+pub(crate) struct TableFacts {
     pub(crate) schema: String,
     pub(crate) table: String,
     pub(crate) oid: u32,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Bytes of messages between the encoder and Kafka; past it the source stops reading.
-const IN_FLIGHT: usize = 16 << 20;
+const IN_FLIGHT: usize = 4 << 20;
 
 /// Sends records and tells the tracker what became of them.
 pub(crate) struct Publisher {
@@ -92,7 +92,7 @@ impl Publisher {
             .set("linger.ms", "5")
             .set("batch.size", "262144")
             .set("queue.buffering.max.messages", "1000000")
-            .set("queue.buffering.max.kbytes", "65536")
+            .set("queue.buffering.max.kbytes", "32768")
             .set("message.max.bytes", "10485760")
             // Java's default partitioner, so that a key stays in its partition after a migration.
             .set("partitioner", "murmur2_random");

@@ -102,7 +102,14 @@ impl Source {
 
     async fn compile_published(&self, client: &mut Client) -> Result<Vec<Compiled>, Error> {
         let mut tables = Vec::new();
-        for published in catalog::published_tables(client, &self.config.publication).await? {
+        // As Debezium: lists choose among all tables of the database; without lists, only what will
+        // be followed later is read.
+        let candidates = if self.config.tables.is_given() {
+            catalog::all_tables(client).await?
+        } else {
+            catalog::published_tables(client, &self.config.publication).await?
+        };
+        for published in candidates {
             if self.config.tables.includes(&published.schema, &published.table) {
                 let columns = catalog::columns(client, published.oid).await?;
                 tables.push(self.compile(&published.schema, &published.table, columns).await?);
@@ -112,7 +119,7 @@ impl Source {
             return Err(Error::new(
                 Part::Config,
                 format!(
-                    "no table of the publication {} matches the include and exclude lists",
+                    "no table is left to read by the include and exclude lists and the publication {}",
                     self.config.publication
                 ),
             )

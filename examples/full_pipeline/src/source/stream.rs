@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use debezium_model::{Before, Change, MappedColumn, SourceBlock};
 use pgoutput::{
-    Column, Decoder, Lsn, Message, Observed, OldTuple, ProtocolVersion, Relations, Tuple,
+    Column, Decoder, Lsn, Message, OldTuple, ProtocolVersion, Tuple,
     client::{Acknowledger, Batch, Client, StreamOptions},
     replication::Frame,
 };
@@ -35,7 +35,6 @@ struct Session<'s> {
     source: &'s Source,
     catalog: Client,
     decoder: Decoder,
-    relations: Relations,
     tables: Tables,
     encoder: Encoder,
     binary: bool,
@@ -57,7 +56,8 @@ impl Source {
             && !self.text_only.load(Ordering::Relaxed);
         let options = StreamOptions::new(&self.config.slot, [&self.config.publication])
             .with_start(start)
-            .with_binary(binary);
+            .with_binary(binary)
+            .with_queue_bytes(4 << 20);
         let mut stream = client
             .start_replication(options)
             .await
@@ -69,7 +69,6 @@ impl Source {
             source: self,
             catalog,
             decoder: Decoder::new(ProtocolVersion::V1),
-            relations: Relations::default(),
             tables: Tables::default(),
             encoder: Encoder::default(),
             binary,
@@ -170,7 +169,7 @@ impl Session<'_> {
                 if let Some(open) = self.open.take() {
                     self.source.tracker.commit(open.number, commit.end_lsn.get());
                 }
-                self.last_commit = Some(commit.commit_lsn.get());
+                self.last_commit = Some(commit.end_lsn.get());
             }
             Message::Relation(relation) => self.relation(&relation).await?,
             Message::Insert(insert) => {
@@ -196,13 +195,10 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The server describes a relation once, and again after any change of it: also one that the
+    /// message does not show, such as a dropped default or another primary key.
     async fn relation(&mut self, relation: &pgoutput::Relation<'_>) -> Result<(), Error> {
         let id = relation.id.get();
-        let observed =
-            self.relations.observe(relation).map_err(|error| decoding("a relation", error))?;
-        if matches!(observed, Observed::Same(_)) && self.tables.knows(id) {
-            return Ok(());
-        }
         let table = if self.source.config.tables.includes(relation.namespace, relation.name) {
             let columns = tables::merge(relation, catalog::columns(&mut self.catalog, id).await?)?;
             let table = self.source.compile(relation.namespace, relation.name, columns).await?;

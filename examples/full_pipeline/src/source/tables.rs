@@ -50,11 +50,6 @@ impl Tables {
         self.by_relation.get(&relation)?.as_ref()
     }
 
-    /// Whether the relation was looked at on this connection, wanted or not.
-    pub(crate) fn knows(&self, relation: u32) -> bool {
-        self.by_relation.contains_key(&relation)
-    }
-
     pub(crate) fn put(&mut self, relation: u32, table: Option<Compiled>) {
         self.by_relation.insert(relation, table);
     }

@@ -44,8 +44,6 @@ pub(crate) struct Received {
     pub(crate) schemas: HashMap<u32, String>,
     pub(crate) began: SystemTime,
     pub(crate) ended: SystemTime,
-    /// Whether the snapshot was bound to leave the marker's table out.
-    pub(crate) marker_unpublished: bool,
 }
 
 pub(crate) struct Record {
@@ -103,10 +101,6 @@ pub(crate) async fn run(scenario: &Scenario, server: &Postgres) -> Result<Receiv
     sql.execute(&format!("INSERT INTO public.{MARKER} VALUES (0)")).await?;
     run_script(&mut sql, &scenario.setup).await?;
     publish(&mut sql, scenario, &config).await?;
-    let marker_unpublished = sql
-        .query(&format!("SELECT FROM pg_publication_tables WHERE tablename = '{MARKER}'"))
-        .await?
-        .is_empty();
 
     let delimiter = options.get("topic.delimiter").copied().unwrap_or(".");
     let topic = [&config.topic_prefix, "public", MARKER].join(delimiter);
@@ -155,7 +149,7 @@ pub(crate) async fn run(scenario: &Scenario, server: &Postgres) -> Result<Receiv
     let schemas = read_schemas(&registry.url(), &topics).await;
     registry.shutdown().await;
     broker.shutdown().await.unwrap();
-    Ok(Received { topics, schemas, began, ended, marker_unpublished })
+    Ok(Received { topics, schemas, began, ended })
 }
 
 /// Runs the source as the service does, but not for ever.

@@ -62,11 +62,7 @@ pub fn run(command: &mut Command) -> Output {
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    Output {
-        status,
-        stdout: out.join().unwrap().unwrap(),
-        stderr: err.join().unwrap().unwrap(),
-    }
+    Output { status, stdout: out.join().unwrap().unwrap(), stderr: err.join().unwrap().unwrap() }
 }
 
 /// A program that runs until it is killed.
@@ -74,7 +70,9 @@ pub struct Running(pub Child);
 
 impl Running {
     pub fn start(command: &mut Command) -> Self {
-        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start the program"))
+        Self(
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start the program"),
+        )
     }
 
     /// SIGKILL.
@@ -210,7 +208,8 @@ pub struct Decoder {
 impl Decoder {
     pub fn new(registry: &str) -> Self {
         install_tls();
-        let registry = registry_client::Client::new(registry_client::Config::new(registry)).unwrap();
+        let registry =
+            registry_client::Client::new(registry_client::Config::new(registry)).unwrap();
         Self { registry, schemas: BTreeMap::new() }
     }
 

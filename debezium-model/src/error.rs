@@ -61,6 +61,9 @@ pub enum ErrorKind {
     /// The table has a key, but no id of a registered key schema was given.
     #[error("no schema id for the key")]
     MissingKeyId,
+    /// A stream of events was asked for an event of another one.
+    #[error("not an event of this stream")]
+    WrongStream,
     /// A JSON message does not have the expected shape.
     #[error("malformed JSON message")]
     MalformedJson,

@@ -51,7 +51,10 @@ pub use mapping::{BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, M
 pub use names::NameAdjustment;
 pub use op::{Op, Snapshot};
 #[cfg(feature = "avro")]
-pub use plan::{Before, Change, Header, HeaderValue, Headers, Plan, Record, SchemaIds, Scratch};
+pub use plan::{
+    Before, Change, EventStream, Header, HeaderValue, Headers, KeyAndValue, Plan, Record,
+    SchemaIds, Scratch, TransactionBound,
+};
 pub use properties::Properties;
 pub use schema::{ConnectField, ConnectSchema, ConnectType, DefaultValue};
 pub use source::{SourceBlock, TransactionBlock};

@@ -110,6 +110,8 @@ pub struct Mapping {
     pub(crate) unknown_types: bool,
     pub(crate) skip_unchanged: bool,
     pub(crate) columns: ColumnRules,
+    pub(crate) transaction_topic: String,
+    pub(crate) heartbeat_prefix: String,
 }
 
 impl Default for Mapping {
@@ -135,6 +137,8 @@ impl Default for Mapping {
             unknown_types: false,
             skip_unchanged: false,
             columns: ColumnRules::default(),
+            transaction_topic: "transaction".to_owned(),
+            heartbeat_prefix: "__debezium-heartbeat".to_owned(),
         }
     }
 }
@@ -203,6 +207,18 @@ impl Mapping {
     pub fn with_fidelity(mut self, fidelity: Fidelity) -> Self {
         self.fidelity = fidelity;
         self
+    }
+
+    /// Appends what identifies a transaction in its metadata: its number and the position of the
+    /// event at hand, as Debezium has it, so that events of one transaction differ; the number
+    /// alone when [`Fidelity::Corrected`] is asked for.
+    pub fn write_transaction_id(&self, xid: u32, lsn: u64, out: &mut String) {
+        use std::fmt::Write as _;
+        // Writing to a string cannot fail.
+        let _ = match self.fidelity {
+            Fidelity::Debezium => write!(out, "{xid}:{lsn}"),
+            Fidelity::Corrected => write!(out, "{xid}"),
+        };
     }
 
     /// Whether a delete is followed by a tombstone (`tombstones.on.delete`).

@@ -4,6 +4,7 @@ mod headers;
 mod metadata;
 mod placeholder;
 mod row;
+mod streams;
 mod treat;
 
 use std::ops::ControlFlow;
@@ -17,6 +18,7 @@ use crate::op::Op;
 pub use crate::plan::headers::{Header, HeaderValue, Headers};
 use crate::plan::metadata::Metadatas;
 use crate::plan::row::{Buffers, Row};
+pub use crate::plan::streams::{EventStream, KeyAndValue, TransactionBound};
 use crate::source::SourceBlock;
 use crate::table::Table;
 

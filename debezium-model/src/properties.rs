@@ -71,6 +71,10 @@ fn option(found: &mut Properties, key: &str, value: &str) -> Result<bool, Error>
     let mapping = &mut found.mapping;
     match key {
         "topic.prefix" | "database.server.name" => found.topic_prefix = Some(value.to_owned()),
+        "topic.transaction" => value.clone_into(&mut mapping.transaction_topic),
+        "topic.heartbeat.prefix" | "heartbeat.topics.prefix" => {
+            value.clone_into(&mut mapping.heartbeat_prefix);
+        }
         "topic.delimiter" => value.clone_into(&mut mapping.topic_delimiter),
         "time.precision.mode" => {
             mapping.time = word(

@@ -74,15 +74,15 @@ impl<'a> TransactionBlock<'a> {
     }
 }
 
-fn text() -> ConnectSchema {
+pub(crate) fn text() -> ConnectSchema {
     ConnectSchema::new(ConnectType::String)
 }
 
-fn long() -> ConnectSchema {
+pub(crate) fn long() -> ConnectSchema {
     ConnectSchema::new(ConnectType::Int64)
 }
 
-fn fields(list: Vec<(&str, ConnectSchema)>) -> ConnectType {
+pub(crate) fn fields(list: Vec<(&str, ConnectSchema)>) -> ConnectType {
     ConnectType::Struct(
         list.into_iter().map(|(name, schema)| ConnectField::new(name, schema)).collect(),
     )

@@ -18,6 +18,7 @@ use crate::mapping::{BinaryMode, HstoreMode, IntervalMode};
 
 pub(crate) use array::{ArrayItem, Elements};
 pub(crate) use hstore::Pairs;
+pub(crate) use net::push_hex;
 
 /// The bytes of a column that is neither null nor unchanged.
 #[derive(Clone, Copy, Debug)]
@@ -241,7 +242,7 @@ fn bytea<'a>(
         BinaryMode::Bytes => return Ok(Scalar::Bytes(bytes)),
         BinaryMode::Base64 => STANDARD.encode_string(bytes, text),
         BinaryMode::Base64UrlSafe => URL_SAFE.encode_string(bytes, text),
-        BinaryMode::Hex => net::push_hex(bytes, text),
+        BinaryMode::Hex => push_hex(bytes, text),
     }
     Ok(Scalar::Text(text))
 }

@@ -60,9 +60,26 @@ impl Metadatas {
         text: &mut String,
         out: &mut Vec<u8>,
     ) {
+        Self::source(&self.prefix, &self.schema, &self.table, source, text, out);
+        Self::transaction(source, out);
+        write_string(op.code(), out);
+        for index in 1..=3 {
+            optional_long(Some(processed(source, index)), out);
+        }
+    }
+
+    /// The source block.
+    pub(super) fn source(
+        prefix: &str,
+        schema: &str,
+        table: &str,
+        source: &SourceBlock<'_>,
+        text: &mut String,
+        out: &mut Vec<u8>,
+    ) {
         write_string(source.version, out);
         write_string(CONNECTOR, out);
-        write_string(&self.prefix, out);
+        write_string(prefix, out);
         write_long(source.ts_us.div_euclid(1000), out);
         // The default of this field is not null, so its branches are the other way round.
         out.push(ABSENT);
@@ -71,12 +88,16 @@ impl Metadatas {
         optional_text(Some(sequence(source, text)), out);
         optional_long(Some(source.ts_us), out);
         optional_long(Some(source.ts_us.saturating_mul(1000)), out);
-        write_string(&self.schema, out);
-        write_string(&self.table, out);
+        write_string(schema, out);
+        write_string(table, out);
         optional_long(source.tx_id.map(i64::from), out);
         optional_long(lsn(source), out);
         // No xmin, origin or position there.
         out.extend_from_slice(&[ABSENT; 3]);
+    }
+
+    /// The transaction block, or that there is none.
+    pub(super) fn transaction(source: &SourceBlock<'_>, out: &mut Vec<u8>) {
         match &source.transaction {
             Some(transaction) => {
                 out.push(PRESENT);
@@ -85,10 +106,6 @@ impl Metadatas {
                 write_long(transaction.data_collection_order, out);
             }
             None => out.push(ABSENT),
-        }
-        write_string(op.code(), out);
-        for index in 1..=3 {
-            optional_long(Some(processed(source, index)), out);
         }
     }
 
@@ -176,7 +193,7 @@ pub(super) fn sequence<'t>(source: &SourceBlock<'_>, text: &'t mut String) -> &'
     text
 }
 
-fn optional_text(value: Option<&str>, out: &mut Vec<u8>) {
+pub(super) fn optional_text(value: Option<&str>, out: &mut Vec<u8>) {
     match value {
         Some(value) => {
             out.push(PRESENT);
@@ -186,7 +203,7 @@ fn optional_text(value: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-fn optional_long(value: Option<i64>, out: &mut Vec<u8>) {
+pub(super) fn optional_long(value: Option<i64>, out: &mut Vec<u8>) {
     match value {
         Some(value) => {
             out.push(PRESENT);

@@ -15,7 +15,7 @@ pub(super) fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-pub(super) fn push_hex(bytes: &[u8], out: &mut String) {
+pub(crate) fn push_hex(bytes: &[u8], out: &mut String) {
     for byte in bytes {
         for nibble in [byte >> 4, byte & 15] {
             out.push(char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }));

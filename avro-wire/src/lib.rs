@@ -23,7 +23,7 @@
 //! # Coming from the Java serializer
 //!
 //! `GenericDatumWriter` and `GenericDatumReader` are [`encode`] and [`decode`]; the first five
-//! bytes of `KafkaAvroSerializer` are [`Framing::CONFLUENT`]; `Schema.Parser` is
+//! bytes of `KafkaAvroSerializer` are [`Framing::CONFLUENT`]; `ResolvingDecoder` is [`Resolution`]; `Schema.Parser` is
 //! [`Schema::parse`], with `addTypes` as [`Schema::parse_with`]; `DataFileWriter` is the `Writer`
 //! of the module `ocf`. The bytes are the same.
 #![cfg_attr(not(feature = "std"), no_std)]

@@ -246,9 +246,10 @@ impl<'a> Resolver<'a> {
                 self.slot(Node::Enum(index))
             }
             (Node::Fixed(size), Node::Fixed(_)) => {
+                let name = self.name(reader).to_owned();
                 let slot = self.slot(Node::Fixed(size))?;
                 if let Some(slot) = self.table.slots.get_mut(slot as usize) {
-                    slot.name = Some(self.tables[reader.side].type_name(reader.slot).to_owned());
+                    slot.name = Some(name);
                 }
                 Ok(slot)
             }

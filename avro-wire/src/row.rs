@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use self::compile::Step;
+use self::compile::{Compiled, Step};
 use crate::{Error, Scalar, Schema, TypeView};
 
 /// Reads and writes records as rows of [`Scalar`]s, one for each column of the schema.
@@ -70,7 +70,7 @@ impl RowCodec {
     /// # Errors
     /// [`ErrorKind::TypeMismatch`](crate::ErrorKind::TypeMismatch) for other types.
     pub fn new(schema: &Schema) -> Result<Self, Error> {
-        let (columns, steps) = compile::compile(schema, None)?;
+        let Compiled { columns, steps } = compile::compile(schema, None)?;
         Ok(Self { schema: schema.clone(), columns, steps, whole: true })
     }
 
@@ -81,11 +81,12 @@ impl RowCodec {
     /// [`ErrorKind::UnknownField`](crate::ErrorKind::UnknownField) for a name that is not one of
     /// [`RowCodec::columns`].
     pub fn project(schema: &Schema, names: &[&str]) -> Result<Self, Error> {
-        let (columns, steps) = compile::compile(schema, Some(names))?;
+        let Compiled { columns, steps } = compile::compile(schema, Some(names))?;
         Ok(Self { schema: schema.clone(), columns, steps, whole: false })
     }
 
     /// The names of the columns, in their order.
+    #[must_use]
     pub fn columns(&self) -> impl ExactSizeIterator<Item = &str> {
         self.columns.iter().map(|column| &*column.name)
     }

@@ -86,10 +86,10 @@ impl IdSpace {
     }
 
     pub(super) fn id(self, schema: SchemaRef) -> Result<u64, Error> {
-        let id = match (self, schema) {
-            (Self::Content, SchemaRef::ContentId(ContentId(id)))
-            | (Self::Global, SchemaRef::GlobalId(GlobalId(id))) => id,
-            _ => return Err(unsupported()),
+        let ((Self::Content, SchemaRef::ContentId(ContentId(id)))
+        | (Self::Global, SchemaRef::GlobalId(GlobalId(id)))) = (self, schema)
+        else {
+            return Err(unsupported());
         };
         i64::try_from(id).map(|_| id).map_err(|_| unsupported())
     }

@@ -28,10 +28,12 @@ pub(super) enum Step {
     Group { null_first: bool, wanted: bool, steps: u32, columns: u32 },
 }
 
-pub(super) fn compile(
-    schema: &Schema,
-    wanted: Option<&[&str]>,
-) -> Result<(Box<[Column]>, Box<[Step]>), Error> {
+pub(super) struct Compiled {
+    pub(super) columns: Box<[Column]>,
+    pub(super) steps: Box<[Step]>,
+}
+
+pub(super) fn compile(schema: &Schema, wanted: Option<&[&str]>) -> Result<Compiled, Error> {
     let Node::Record(record) = *schema.root() else {
         return Err(Error::new(ErrorKind::TypeMismatch));
     };
@@ -63,7 +65,7 @@ pub(super) fn compile(
         }
         steps.truncate(keep);
     }
-    Ok((columns.into(), steps.into()))
+    Ok(Compiled { columns: columns.into(), steps: steps.into() })
 }
 
 struct Compiler<'a> {

@@ -95,6 +95,30 @@ impl Schema {
         self.inner.fingerprint
     }
 
+    /// The MD5 fingerprint of the canonical form. Feature `digest`.
+    #[cfg(feature = "digest")]
+    #[must_use]
+    pub fn md5(&self) -> [u8; 16] {
+        use md5::Digest as _;
+
+        md5::Md5::digest(self.canonical_form()).into()
+    }
+
+    /// The SHA-256 fingerprint of the canonical form. Feature `digest`.
+    ///
+    /// ```
+    /// let schema = avro_wire::Schema::parse(r#"{"type":"int"}"#)?;
+    /// assert_eq!(schema.sha256()[..4], [0x3f, 0x2b, 0x87, 0xa9]);
+    /// # Ok::<(), avro_wire::Error>(())
+    /// ```
+    #[cfg(feature = "digest")]
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        use sha2::Digest as _;
+
+        sha2::Sha256::digest(self.canonical_form()).into()
+    }
+
     /// The outermost type, to walk the schema from.
     #[must_use]
     pub fn root_type(&self) -> TypeView<'_> {

@@ -107,6 +107,24 @@ fn encoding_and_borrowed_decoding_allocate_nothing() {
     let (count, scalar) = allocations(|| reader.read(&out));
     assert_eq!(scalar.unwrap(), avro_wire::Scalar::Long(1_795_334_527_989_158_971));
     assert_eq!(count, 0);
+    let resolution = avro_wire::Resolution::new(&schema, &schema).unwrap();
+    let codec = avro_wire::RowCodec::new(&schema).unwrap();
+    let mut cells = Vec::with_capacity(16);
+    for _ in 0..2 {
+        let (count, back) = allocations(|| resolution.decode::<Row<'_>>(&out));
+        assert_eq!(back.unwrap(), row);
+        assert_eq!(count, 0);
+        let (count, result) = allocations(|| codec.read(&out, &mut cells));
+        result.unwrap();
+        assert_eq!(count, 0);
+        let mut again = Vec::with_capacity(256);
+        let (count, result) = allocations(|| codec.write(&cells, &mut again));
+        result.unwrap();
+        assert_eq!((count, &again), (0, &out));
+        let (count, recycled) = allocations(|| avro_wire::recycle(std::mem::take(&mut cells)));
+        assert_eq!((count, recycled.capacity()), (0, 16));
+        cells = recycled;
+    }
     // The counter counts.
     assert_eq!(allocations(|| Box::new(1)).0, 1);
 }

@@ -161,3 +161,17 @@ fn schemas_are_shared_between_threads() {
     check::<avro_wire::Error>();
     check::<avro_wire::FieldReader>();
 }
+
+#[cfg(feature = "digest")]
+#[test]
+fn long_fingerprints_are_those_of_other_programs() {
+    // By Python's hashlib from the canonical form.
+    let text = r#"{"type":"fixed","name":"md5","namespace":"a.b","size":16,"doc":"d"}"#;
+    let schema = Schema::parse(text).unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(hex(&schema.md5()), "65179cf180f16843beeff1a655c8c232");
+    assert_eq!(
+        hex(&schema.sha256()),
+        "2891900d1901456d195f462f6902e5e4451184cf0432d925ea794ab67c588fa9"
+    );
+}

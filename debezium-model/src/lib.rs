@@ -32,6 +32,7 @@ mod patterns;
 #[cfg(feature = "avro")]
 mod plan;
 mod properties;
+mod route;
 mod rules;
 mod schema;
 mod source;
@@ -56,6 +57,7 @@ pub use plan::{
     SchemaIds, Scratch, TransactionBound,
 };
 pub use properties::Properties;
+pub use route::{Routed, Router};
 pub use schema::{ConnectField, ConnectSchema, ConnectType, DefaultValue};
 pub use source::{SourceBlock, TransactionBlock};
 pub use table::{MappedColumn, Table, TableId};

@@ -1,5 +1,6 @@
 use crate::flatten::Flatten;
 use crate::names::NameAdjustment;
+use crate::route::{Router, TopicPredicate};
 use crate::rules::ColumnRules;
 
 /// How temporal types without a time zone are mapped (`time.precision.mode`).
@@ -112,6 +113,8 @@ pub struct Mapping {
     pub(crate) columns: ColumnRules,
     pub(crate) transaction_topic: String,
     pub(crate) heartbeat_prefix: String,
+    pub(crate) flatten_where: Option<TopicPredicate>,
+    pub(crate) routers: Vec<(Router, Option<TopicPredicate>)>,
 }
 
 impl Default for Mapping {
@@ -139,6 +142,8 @@ impl Default for Mapping {
             columns: ColumnRules::default(),
             transaction_topic: "transaction".to_owned(),
             heartbeat_prefix: "__debezium-heartbeat".to_owned(),
+            flatten_where: None,
+            routers: Vec::new(),
         }
     }
 }
@@ -199,6 +204,13 @@ impl Mapping {
     #[must_use]
     pub fn with_flatten(mut self, flatten: Flatten) -> Self {
         self.flatten = Some(flatten);
+        self
+    }
+
+    /// The same mapping with one more router, behind those it has.
+    #[must_use]
+    pub fn with_router(mut self, router: Router) -> Self {
+        self.routers.push((router, None));
         self
     }
 

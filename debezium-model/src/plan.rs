@@ -416,8 +416,11 @@ impl Plan {
         let id = ids.key.ok_or_else(|| self.error(ErrorKind::MissingKeyId))?;
         frame(id, out);
         row.encode(columns, None, false, buffers, out)
-            .map(|_| ())
-            .map_err(|(kind, column)| self.column_error(kind, column))
+            .map_err(|(kind, column)| self.column_error(kind, column))?;
+        for text in self.inner.table.key_tail() {
+            avro_wire::primitive::write_string(text, out);
+        }
+        Ok(())
     }
 
     /// Writes a value; says how many columns were unavailable.

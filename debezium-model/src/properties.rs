@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flatten::{AddedField, DeleteHandling, Flatten};
 use crate::mapping::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Mapping, TimeMode};
 use crate::names::NameAdjustment;
+use crate::route::{Router, TopicPredicate, whole};
 
 /// What [`Mapping::from_properties`] found.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +55,11 @@ impl Mapping {
         let mut found =
             Properties { mapping: Self::default(), topic_prefix: None, unknown: Vec::new() };
         for &(key, value) in &properties {
-            if key == "transforms" || key.starts_with("transforms.") {
+            if key == "transforms"
+                || key == "predicates"
+                || key.starts_with("transforms.")
+                || key.starts_with("predicates.")
+            {
                 continue;
             }
             if !option(&mut found, key, value)? {
@@ -199,14 +204,103 @@ fn transforms(found: &mut Properties, properties: &[(&str, &str)]) -> Result<(),
         let Some((_, class)) = settings.get("type") else {
             return Err(Error::option(ErrorKind::InvalidOption, &type_key));
         };
-        if !FLATTEN_TYPES.contains(class) || found.mapping.flatten.is_some() {
-            return Err(Error::option(ErrorKind::UnsupportedOption, &type_key));
+        let predicate = predicate(&settings, properties)?;
+        let unknown = match *class {
+            class if FLATTEN_TYPES.contains(&class) => {
+                let (flatten, unknown) = flatten(&settings)?;
+                let twice = found.mapping.flatten.replace(flatten).is_some();
+                found.mapping.flatten_where = predicate;
+                Some(unknown).filter(|_| !twice)
+            }
+            class @ (REGEX_ROUTER | LOGICAL_TABLE_ROUTER) => {
+                let (router, unknown) = router(&settings, class, &prefix)?;
+                found.mapping.routers.push((router, predicate));
+                Some(unknown)
+            }
+            _ => None,
+        };
+        match unknown {
+            Some(unknown) => found.unknown.extend(unknown),
+            None => return Err(Error::option(ErrorKind::UnsupportedOption, &type_key)),
         }
-        let (flatten, unknown) = flatten(&settings)?;
-        found.mapping.flatten = Some(flatten);
-        found.unknown.extend(unknown);
     }
     Ok(())
+}
+
+const REGEX_ROUTER: &str = "org.apache.kafka.connect.transforms.RegexRouter";
+const LOGICAL_TABLE_ROUTER: &str = "io.debezium.transforms.ByLogicalTableRouter";
+const TOPIC_NAME_MATCHES: &str = "org.apache.kafka.connect.transforms.predicates.TopicNameMatches";
+
+/// The topics a transformation is for, where it names a predicate. Only predicates about the name
+/// of the topic are known.
+fn predicate(
+    settings: &Settings<'_>,
+    properties: &[(&str, &str)],
+) -> Result<Option<TopicPredicate>, Error> {
+    let Some((key, name)) = settings.get("predicate").filter(|(_, name)| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let setting = |setting: &str| {
+        let key = format!("predicates.{name}.{setting}");
+        let found = properties.iter().find(|(other, _)| *other == key);
+        found.map(|(key, value)| (*key, *value))
+    };
+    let invalid = |key: &str| Error::option(ErrorKind::InvalidOption, key);
+    let (type_key, class) = setting("type").ok_or_else(|| invalid(key))?;
+    if class != TOPIC_NAME_MATCHES {
+        return Err(Error::option(ErrorKind::UnsupportedOption, type_key));
+    }
+    let (key, pattern) = setting("pattern").ok_or_else(|| invalid(key))?;
+    let pattern = whole(pattern).ok_or_else(|| invalid(key))?;
+    let negate = match settings.get("negate") {
+        Some((key, value)) => boolean(key, value)?,
+        None => false,
+    };
+    Ok(Some(TopicPredicate { pattern, negate }))
+}
+
+fn router(
+    settings: &Settings<'_>,
+    class: &str,
+    prefix: &str,
+) -> Result<(Router, Vec<String>), Error> {
+    let invalid =
+        |setting: &str| Error::option(ErrorKind::InvalidOption, &format!("{prefix}{setting}"));
+    let logical = class == LOGICAL_TABLE_ROUTER;
+    let names =
+        if logical { ["topic.regex", "topic.replacement"] } else { ["regex", "replacement"] };
+    let get = |setting: &str| settings.get(setting).map(|(_, value)| *value);
+    let [Some(pattern), Some(replacement)] = names.map(get) else {
+        return Err(invalid(names[0]));
+    };
+    let make = if logical { Router::logical_table } else { Router::regex };
+    let mut router = make(pattern, replacement).ok_or_else(|| invalid(names[0]))?;
+    let mut unknown = Vec::new();
+    for (&setting, &(key, value)) in settings {
+        match setting {
+            "type" | "predicate" | "negate" => {}
+            setting if names.contains(&setting) => {}
+            "key.field.regex" | "key.field.replacement" | "schema.name.adjustment.mode"
+                if logical => {}
+            "key.field.name" if logical => router = router.with_key_field(value),
+            "key.enforce.uniqueness" if logical => {
+                boolean(key, value)?;
+            }
+            "logical.table.cache.size" if logical => {}
+            _ => unknown.push(key.to_owned()),
+        }
+    }
+    if let (Some(pattern), Some(replacement)) =
+        (get("key.field.regex"), get("key.field.replacement"))
+    {
+        router = router
+            .with_key_value(pattern, replacement)
+            .ok_or_else(|| invalid("key.field.regex"))?;
+    }
+    if get("key.enforce.uniqueness").is_some_and(|value| value.eq_ignore_ascii_case("false")) {
+        router = router.without_key_field();
+    }
+    Ok((router, unknown))
 }
 
 fn flatten(settings: &Settings<'_>) -> Result<(Flatten, Vec<String>), Error> {
@@ -256,9 +350,9 @@ fn flatten(settings: &Settings<'_>) -> Result<(Flatten, Vec<String>), Error> {
                     return Err(Error::option(ErrorKind::UnsupportedOption, key));
                 }
             }
-            "operation.header" | "negate" => refuse_if_set(key, value)?,
-            "predicate"
-            | "drop.fields.header.name"
+            "predicate" | "negate" => {}
+            "operation.header" => refuse_if_set(key, value)?,
+            "drop.fields.header.name"
             | "drop.fields.from.key"
             | "drop.fields.keep.schema.compatible" => {
                 refuse_unless_empty(key, value)?;

@@ -81,6 +81,9 @@ struct Inner {
     mapping: Mapping,
     columns: Vec<MappedColumn>,
     key_places: Vec<usize>,
+    /// Texts of the fields that routers add to the key.
+    #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
+    key_tail: Vec<String>,
     key: Option<ConnectSchema>,
     value: ConnectSchema,
 }
@@ -150,22 +153,48 @@ impl Table {
         mapping: &Mapping,
     ) -> Result<Self, Error> {
         let delimiter = &mapping.topic_delimiter;
-        let topic =
+        let mut topic =
             topic_name(&format!("{topic_prefix}{delimiter}{}{delimiter}{}", id.schema, id.table));
+        let mut mapping = mapping.clone();
+        if mapping.flatten_where.as_ref().is_some_and(|predicate| !predicate.holds(&topic)) {
+            mapping.flatten = None;
+        }
+        let mut name = topic.clone();
+        let mut extra_keys: Vec<(String, String)> = Vec::new();
+        for (router, predicate) in &mapping.routers {
+            if predicate.as_ref().is_some_and(|predicate| !predicate.holds(&topic)) {
+                continue;
+            }
+            let Some(routed) = router.route(&topic) else { continue };
+            topic = routed.topic;
+            if routed.renames_schemas {
+                name.clone_from(&topic);
+            }
+            extra_keys.extend(routed.key_field);
+        }
+        let mapping = &mapping;
         let key_places = key_places(&id, &columns, mapping)?;
         let mut columns: Vec<MappedColumn> =
             columns.into_iter().map(|def| map_column(def, &id, mapping)).collect();
         for (place, column) in columns.iter_mut().enumerate() {
             column.in_key = key_places.contains(&place);
         }
-        let schema_name = |suffix: &str| {
-            mapping.schema_names.adjust(&format!("{topic}.{suffix}"), Dots::Separate)
-        };
+        let schema_name =
+            |suffix: &str| mapping.schema_names.adjust(&format!("{name}.{suffix}"), Dots::Separate);
         let mapped = |place: &usize| columns.get(*place)?.mapped.as_ref();
         let key_fields: Vec<ConnectField> = key_places
             .iter()
             .filter_map(|place| mapped(place).map(|mapped| mapped.key_field.clone()))
             .collect();
+        let mut key_fields = key_fields;
+        let mut key_tail = Vec::new();
+        if !key_fields.is_empty() {
+            for (name, value) in extra_keys {
+                let text = ConnectSchema::new(ConnectType::String);
+                key_fields.push(ConnectField::new(&name, text));
+                key_tail.push(value);
+            }
+        }
         let key = (!key_fields.is_empty()).then(|| {
             ConnectSchema::new(ConnectType::Struct(key_fields)).with_name(&schema_name("Key"))
         });
@@ -188,7 +217,7 @@ impl Table {
         };
         let mapping = mapping.clone();
         let prefix = topic_prefix.to_owned();
-        let inner = Inner { id, prefix, topic, mapping, columns, key_places, key, value };
+        let inner = Inner { id, prefix, topic, mapping, columns, key_places, key_tail, key, value };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -232,6 +261,12 @@ impl Table {
     #[cfg(feature = "avro")]
     pub(crate) fn key_columns(&self) -> impl Iterator<Item = &MappedColumn> {
         self.inner.key_places.iter().filter_map(|place| self.inner.columns.get(*place))
+    }
+
+    /// Texts of the fields that follow the columns in the key.
+    #[cfg(feature = "avro")]
+    pub(crate) fn key_tail(&self) -> &[String] {
+        &self.inner.key_tail
     }
 
     /// The options the table was mapped with.

@@ -4,7 +4,7 @@
 mod support;
 
 use apache_avro::rabin::Rabin;
-use avro_wire::Schema;
+use avro_wire::{Resolution, RowCodec, Schema};
 use proptest::prelude::*;
 use support::Tree;
 
@@ -190,9 +190,19 @@ proptest! {
             ours.fingerprint().to_le_bytes().to_vec(),
             theirs.fingerprint::<Rabin>().bytes
         );
+        prop_assert_eq!(avro_wire::compatibility::problems(&ours, &ours), []);
+        let resolution = Resolution::new(&ours, &ours).unwrap();
+        let rows = RowCodec::new(&ours).ok();
         for tree in values {
             let mut datum = Vec::new();
             avro_wire::encode(&tree, &ours, &mut datum).unwrap();
+            prop_assert_eq!(&resolution.decode::<Tree>(&datum).unwrap(), &tree);
+            if let Some(rows) = &rows {
+                let (mut row, mut again) = (Vec::new(), Vec::new());
+                rows.read(&datum, &mut row).unwrap();
+                rows.write(&row, &mut again).unwrap();
+                prop_assert_eq!(&again, &datum);
+            }
             prop_assert_eq!(ours.skip(&datum).unwrap(), datum.len());
             let back: Tree = avro_wire::decode(&datum, &ours).unwrap();
             prop_assert_eq!(&back, &tree);
@@ -219,8 +229,17 @@ proptest! {
                 damaged[position] = byte;
             }
         }
+        let resolution = Resolution::new(&schema, &schema).unwrap();
+        let rows = RowCodec::new(&schema).ok();
         for input in [noise, damaged] {
             let decoded = avro_wire::decode::<Tree>(&input, &schema);
+            let resolved = resolution.decode::<Tree>(&input);
+            prop_assert_eq!(resolved.is_ok(), decoded.is_ok());
+            if let Some(rows) = &rows {
+                // Rows leave what is in arrays, maps and unions unchecked.
+                let read = rows.read(&input, &mut Vec::new());
+                prop_assert!(read.is_ok() || decoded.is_err(), "{:?}", read);
+            }
             match decoded {
                 Ok(tree) => {
                     let mut out = Vec::new();

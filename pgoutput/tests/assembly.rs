@@ -15,7 +15,7 @@ use std::{
 
 use pgoutput::{
     Decoder, Message, ProtocolVersion, Streaming, Xid,
-    assembly::{Assembler, Error, ErrorKind, FileSpool, MemorySpool, Spool, SpoolError},
+    assembly::{Assembler, Error, ErrorKind, FileSpool, MemorySpool, Spool},
     replication::Frame,
 };
 use serde_json::Value;
@@ -201,6 +201,8 @@ fn what_cannot_be_is_refused() {
 fn kind_of(message: &[u8]) -> pgoutput::Error {
     Decoder::new(ProtocolVersion::V3).decode(message).unwrap_err()
 }
+
+type SpoolError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Gives back less than, or something else than, it was given.
 #[derive(Debug)]

@@ -316,13 +316,17 @@ async fn what_the_server_says_is_told() {
 
     let mut client = Client::connect_replication(&config(&server)).await.unwrap();
     client.create_slot("s", &SlotOptions::new()).await.unwrap();
-    // A publication that does not exist shows with the first change.
-    let mut stream = client.start_replication(StreamOptions::new("s", ["gone"])).await.unwrap();
-    sql.execute("INSERT INTO t VALUES (1, 'a')").await.unwrap();
-    let error = stream_error(&mut stream).await;
-    assert_eq!(error.sqlstate(), Some("42704"), "{error}");
-    assert_eq!(stream_error(&mut stream).await.sqlstate(), Some("42704"), "the same again");
-    assert_eq!(stream.stop().await.unwrap_err().sqlstate(), Some("42704"));
+    // A publication that does not exist shows with the first change; PostgreSQL 18 leaves it out.
+    if server.version() < 18 {
+        let mut stream = client.start_replication(StreamOptions::new("s", ["gone"])).await.unwrap();
+        sql.execute("INSERT INTO t VALUES (1, 'a')").await.unwrap();
+        let error = stream_error(&mut stream).await;
+        assert_eq!(error.sqlstate(), Some("42704"), "{error}");
+        assert_eq!(stream_error(&mut stream).await.sqlstate(), Some("42704"), "the same again");
+        assert_eq!(stream.stop().await.unwrap_err().sqlstate(), Some("42704"));
+    } else {
+        drop(client);
+    }
 
     // Sent away in the middle.
     let stream = until(|| async {

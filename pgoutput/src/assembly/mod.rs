@@ -42,4 +42,5 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "std")]
 pub use file::FileSpool;
 pub use memory::{MemorySpool, SpoolFull};
-pub use spool::{Spool, SpoolError};
+pub use spool::Spool;
+use spool::SpoolError;

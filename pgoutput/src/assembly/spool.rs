@@ -4,7 +4,7 @@ use core::fmt::Debug;
 use crate::Xid;
 
 /// What a spool fails with.
-pub type SpoolError = Box<dyn core::error::Error + Send + Sync>;
+pub(super) type SpoolError = Box<dyn core::error::Error + Send + Sync>;
 
 /// Keeps the bytes of transactions until it is known how they end.
 ///

@@ -5,7 +5,7 @@ use postgres_protocol::authentication::{
 };
 
 use super::{
-    config::Config,
+    config::{Config, Host},
     connection::Connection,
     error::{Error, ErrorKind},
 };
@@ -27,6 +27,7 @@ pub(super) enum Binding {
 pub(super) async fn authenticate(
     connection: &mut Connection,
     config: &Config,
+    host: &Host,
     binding: Binding,
 ) -> Result<(), Error> {
     let mut scram = None;
@@ -45,19 +46,19 @@ pub(super) async fn authenticate(
             (0, None) => return Ok(()),
             (0, Some(_)) => return Err(malformed()),
             (3, None) => {
-                let password = password(config)?;
+                let password = password(config, host).await?;
                 connection.put(b'p', &[password.as_bytes(), b"\0"])?;
             }
             (5, None) => {
                 let mut salt = [0; 4];
                 body.try_copy_to_slice(&mut salt).map_err(|_| malformed())?;
-                let (user, password) = (config.user(), password(config)?);
+                let (user, password) = (config.user(), password(config, host).await?);
                 let hash = md5_hash(user.as_bytes(), password.as_bytes(), salt);
                 connection.put(b'p', &[hash.as_bytes(), b"\0"])?;
             }
             (10, None) => {
                 let (mechanism, binding) = choose(&body, binding.take())?;
-                let exchange = ScramSha256::new(password(config)?.as_bytes(), binding);
+                let exchange = ScramSha256::new(password(config, host).await?.as_bytes(), binding);
                 let first = exchange.message();
                 let length = u32::try_from(first.len()).map_err(|_| malformed())?.to_be_bytes();
                 connection.put(b'p', &[mechanism.as_bytes(), b"\0", &length, first])?;
@@ -100,8 +101,8 @@ fn choose(
     }
 }
 
-fn password(config: &Config) -> Result<String, Error> {
-    config.find_password().ok_or_else(|| {
+async fn password(config: &Config, host: &Host) -> Result<String, Error> {
+    config.find_password(host).await?.ok_or_else(|| {
         Error::new(ErrorKind::Auth, "the server wants a password and none was given")
     })
 }

@@ -1,7 +1,10 @@
 use std::{
     fmt,
+    future::Future,
     path::{Path, PathBuf},
+    pin::Pin,
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,16 +16,84 @@ use super::{
 /// Where to connect to, as whom, and how far to trust the network.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
-    host: String,
-    port: u16,
+    hosts: Vec<Host>,
+    target: TargetSessionAttrs,
     user: String,
     password: Option<String>,
     database: Option<String>,
     ssl_mode: SslMode,
     ssl_root_cert: Option<PathBuf>,
+    ssl_cert: Option<PathBuf>,
+    ssl_key: Option<PathBuf>,
+    password_source: Option<PasswordSource>,
     connect_timeout: Duration,
     application_name: String,
     options: Option<String>,
+}
+
+/// One server to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) port: u16,
+}
+
+impl Host {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), port: 5432 }
+    }
+
+    /// The socket in a folder, if the name is one's.
+    pub(super) fn socket_path(&self) -> Option<PathBuf> {
+        let folder = self.name.starts_with('/').then(|| Path::new(&self.name))?;
+        Some(folder.join(format!(".s.PGSQL.{}", self.port)))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.port)
+    }
+}
+
+/// Which of several servers will do, in libpq's words and with libpq's meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum TargetSessionAttrs {
+    /// The first that can be reached.
+    #[default]
+    Any,
+    /// One that takes writes.
+    ReadWrite,
+    /// One that takes none.
+    ReadOnly,
+    /// One that is no standby.
+    Primary,
+    /// One that is a standby.
+    Standby,
+    /// A standby, and any if there is none.
+    PreferStandby,
+}
+
+impl FromStr for TargetSessionAttrs {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self, Error> {
+        Ok(match word {
+            "any" => Self::Any,
+            "read-write" => Self::ReadWrite,
+            "read-only" => Self::ReadOnly,
+            "primary" => Self::Primary,
+            "standby" => Self::Standby,
+            "prefer-standby" => Self::PreferStandby,
+            _ => {
+                return Err(invalid(
+                    "target_session_attrs must be any, read-write, read-only, primary, standby or \
+                     prefer-standby",
+                ));
+            }
+        })
+    }
 }
 
 /// How TLS is used, in libpq's words and with libpq's meaning.
@@ -82,17 +153,21 @@ impl fmt::Display for SslMode {
 
 impl Config {
     /// Port 5432, user `postgres`, the database named as the user, no password, TLS preferred,
-    /// 30 seconds to connect.
+    /// 30 seconds to connect. A host that begins with a slash is the folder of a unix socket, over
+    /// which TLS is never used.
     #[must_use]
     pub fn new(host: &str) -> Self {
         Self {
-            host: host.to_owned(),
-            port: 5432,
+            hosts: vec![Host::new(host)],
+            target: TargetSessionAttrs::Any,
             user: "postgres".to_owned(),
             password: None,
             database: None,
             ssl_mode: SslMode::default(),
             ssl_root_cert: None,
+            ssl_cert: None,
+            ssl_key: None,
+            password_source: None,
             connect_timeout: Duration::from_secs(30),
             application_name: "pgoutput".to_owned(),
             options: None,
@@ -101,9 +176,10 @@ impl Config {
 
     /// Reads `postgresql://user:password@host:port/database?key=value&...`, percent-encoded.
     ///
-    /// Keys: `host`, `port`, `user`, `password`, `dbname`, `sslmode`, `sslrootcert`,
-    /// `connect_timeout` (seconds, 0 for none), `application_name`, `options`. What is left out is
-    /// as in [`new`](Self::new).
+    /// Keys: `host`, `port`, `user`, `password`, `dbname`, `sslmode`, `sslrootcert`, `sslcert`,
+    /// `sslkey`, `target_session_attrs`, `connect_timeout` (seconds, 0 for none),
+    /// `application_name`, `options`. What is left out is as in [`new`](Self::new). Several hosts
+    /// are separated by commas, as are their ports.
     ///
     /// ```
     /// use pgoutput::client::Config;
@@ -132,8 +208,19 @@ impl Config {
             Some((user, password)) => (user, Some(password)),
             None => (login, None),
         };
-        let (host, port) = split_port(place)?;
-        for (key, value) in [("host", host), ("port", port), ("user", user), ("dbname", database)] {
+        let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+        for place in place.split(',') {
+            let (host, port) = split_port(place)?;
+            hosts.push(host);
+            ports.push(port);
+        }
+        let (hosts, ports) = (hosts.join(","), ports.join(","));
+        for (key, value) in [("host", hosts), ("port", ports)] {
+            if value.contains(|char| char != ',') {
+                config.set(key, &percent_decode(&value)?)?;
+            }
+        }
+        for (key, value) in [("user", user), ("dbname", database)] {
             if !value.is_empty() {
                 config.set(key, &percent_decode(value)?)?;
             }
@@ -155,15 +242,20 @@ impl Config {
             return Err(invalid("a value holds a zero byte"));
         }
         match key {
-            "host" => value.clone_into(&mut self.host),
-            "port" => {
-                self.port = value.parse().map_err(|_| invalid("port must be 1 to 65535"))?;
+            "host" => {
+                let port = self.port();
+                self.hosts =
+                    value.split(',').map(|name| Host { port, ..Host::new(name) }).collect();
             }
+            "port" => self.set_ports(value)?,
             "user" => value.clone_into(&mut self.user),
             "password" => self.password = Some(value.to_owned()),
             "dbname" => self.database = Some(value.to_owned()),
             "sslmode" => self.ssl_mode = value.parse()?,
             "sslrootcert" => self.ssl_root_cert = Some(value.into()),
+            "sslcert" => self.ssl_cert = Some(value.into()),
+            "sslkey" => self.ssl_key = Some(value.into()),
+            "target_session_attrs" => self.target = value.parse()?,
             "connect_timeout" => {
                 let seconds =
                     value.parse().map_err(|_| invalid("connect_timeout must be whole seconds"))?;
@@ -176,10 +268,73 @@ impl Config {
         Ok(())
     }
 
-    /// Another port.
+    /// One port for all hosts, or one for each.
+    fn set_ports(&mut self, value: &str) -> Result<(), Error> {
+        let parse = |port: &str| match port {
+            "" => Ok(5432),
+            port => port.parse().map_err(|_| invalid("port must be 1 to 65535")),
+        };
+        let ports = value.split(',').map(parse).collect::<Result<Vec<u16>, _>>()?;
+        if ports.len() != 1 && ports.len() != self.hosts.len() {
+            return Err(invalid("there must be one port, or as many as hosts"));
+        }
+        for (host, port) in self.hosts.iter_mut().zip(ports.into_iter().cycle()) {
+            host.port = port;
+        }
+        Ok(())
+    }
+
+    /// Another port, for all hosts.
     #[must_use]
-    pub const fn with_port(mut self, port: u16) -> Self {
-        self.port = port;
+    pub fn with_port(mut self, port: u16) -> Self {
+        for host in &mut self.hosts {
+            host.port = port;
+        }
+        self
+    }
+
+    /// One host more, to be tried when those before it will not do.
+    #[must_use]
+    pub fn with_other_host(mut self, host: &str, port: u16) -> Self {
+        self.hosts.push(Host { name: host.to_owned(), port });
+        self
+    }
+
+    /// Which of several hosts will do.
+    #[must_use]
+    pub const fn with_target_session_attrs(mut self, target: TargetSessionAttrs) -> Self {
+        self.target = target;
+        self
+    }
+
+    /// The client's own certificate and key (PEM files), for servers that ask for one. The key's
+    /// file must be nobody else's to read.
+    #[must_use]
+    pub fn with_ssl_client_cert(mut self, cert: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+        self.ssl_cert = Some(cert.as_ref().to_owned());
+        self.ssl_key = Some(key.as_ref().to_owned());
+        self
+    }
+
+    /// Where to get the password from each time that a server asks for it, for passwords that
+    /// expire, such as IAM tokens. Goes before [`with_password`](Self::with_password).
+    ///
+    /// ```
+    /// use pgoutput::client::{Config, Login};
+    ///
+    /// async fn token(login: Login) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    ///     Ok(format!("signed for {} at {}:{}", login.user, login.host, login.port))
+    /// }
+    /// let config = Config::new("db.example").with_password_source(token);
+    /// ```
+    #[must_use]
+    pub fn with_password_source<F, T>(mut self, source: F) -> Self
+    where
+        F: Fn(Login) -> T + Send + Sync + 'static,
+        T: Future<Output = Result<String, PasswordError>> + Send + 'static,
+    {
+        let source = move |login| -> PasswordFuture { Box::pin(source(login)) };
+        self.password_source = Some(PasswordSource(Arc::new(source)));
         self
     }
 
@@ -240,16 +395,31 @@ impl Config {
         self
     }
 
-    /// The host.
+    /// The host, the first if there are several.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        self.hosts.first().map_or("", |host| &host.name)
     }
 
-    /// The port.
+    /// The port of that host.
     #[must_use]
-    pub const fn port(&self) -> u16 {
-        self.port
+    pub fn port(&self) -> u16 {
+        self.hosts.first().map_or(5432, |host| host.port)
+    }
+
+    /// Which of several hosts will do.
+    #[must_use]
+    pub const fn target_session_attrs(&self) -> TargetSessionAttrs {
+        self.target
+    }
+
+    pub(super) fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The client's certificate and key.
+    pub(super) fn ssl_client_cert(&self) -> Option<(&Path, &Path)> {
+        self.ssl_cert.as_deref().zip(self.ssl_key.as_deref())
     }
 
     /// The user.
@@ -286,21 +456,34 @@ impl Config {
         self.options.as_deref()
     }
 
-    pub(super) fn find_password(&self) -> Option<String> {
-        self.password.clone().or_else(|| {
-            passfile::from_environment(&self.host, self.port, self.database(), &self.user)
-        })
+    /// The password to answer this host with.
+    pub(super) async fn find_password(&self, host: &Host) -> Result<Option<String>, Error> {
+        let (name, port) = (&host.name, host.port);
+        if let Some(PasswordSource(source)) = &self.password_source {
+            let (user, database) = (self.user().to_owned(), self.database().to_owned());
+            let login = Login { host: name.clone(), port, user, database };
+            let found = source(login).await.map_err(|error| {
+                let message = "the source of the password failed";
+                Error::new(ErrorKind::Auth, message).with_boxed_source(error)
+            });
+            return found.map(Some);
+        }
+        let stored = || passfile::from_environment(name, port, self.database(), &self.user);
+        Ok(self.password.clone().or_else(stored))
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
-        if self.host.is_empty() {
+        if self.hosts.iter().any(|host| host.name.is_empty()) {
             return Err(invalid("no host"));
         }
-        if self.host.starts_with('/') {
-            return Err(invalid("unix sockets are not supported: give a host name"));
+        if cfg!(not(unix)) && self.hosts.iter().any(|host| host.socket_path().is_some()) {
+            return Err(invalid("there are no unix sockets here: give a host name"));
         }
-        if self.port == 0 {
+        if self.hosts.iter().any(|host| host.port == 0) {
             return Err(invalid("port must be 1 to 65535"));
+        }
+        if self.ssl_cert.is_some() != self.ssl_key.is_some() {
+            return Err(invalid("sslcert and sslkey must be given together"));
         }
         let texts = [self.user(), self.application_name(), self.database()];
         if texts.into_iter().chain(self.options()).any(|text| text.contains('\0')) {
@@ -319,17 +502,54 @@ impl Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("host", &self.host)
-            .field("port", &self.port)
+            .field("hosts", &self.hosts)
+            .field("target_session_attrs", &self.target)
             .field("user", &self.user)
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("database", &self.database)
             .field("ssl_mode", &self.ssl_mode)
             .field("ssl_root_cert", &self.ssl_root_cert)
+            .field("ssl_cert", &self.ssl_cert)
+            .field("ssl_key", &self.ssl_key)
+            .field("password_source", &self.password_source)
             .field("connect_timeout", &self.connect_timeout)
             .field("application_name", &self.application_name)
             .field("options", &self.options)
             .finish()
+    }
+}
+
+/// For whom a password is wanted, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Login {
+    /// The host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The user.
+    pub user: String,
+    /// The database.
+    pub database: String,
+}
+
+type PasswordError = Box<dyn std::error::Error + Send + Sync>;
+type PasswordFuture = Pin<Box<dyn Future<Output = Result<String, PasswordError>> + Send>>;
+
+#[derive(Clone)]
+struct PasswordSource(Arc<dyn Fn(Login) -> PasswordFuture + Send + Sync>);
+
+impl PartialEq for PasswordSource {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for PasswordSource {}
+
+impl fmt::Debug for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordSource")
     }
 }
 
@@ -339,9 +559,6 @@ pub(super) fn invalid(message: impl Into<String>) -> Error {
 
 /// `host:port`, where an IPv6 address stands in brackets.
 fn split_port(place: &str) -> Result<(&str, &str), Error> {
-    if place.contains(',') {
-        return Err(invalid("only one host can be given"));
-    }
     if let Some(rest) = place.strip_prefix('[') {
         let (host, port) =
             rest.split_once(']').ok_or_else(|| invalid("an address has no closing bracket"))?;
@@ -402,12 +619,33 @@ mod tests {
     }
 
     #[test]
+    fn several_hosts_and_sockets() {
+        let hosts = |url| {
+            let config = Config::parse(url).unwrap();
+            config.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(hosts("postgresql://a:1,b,[::1]:3/d"), "a:1 b:5432 ::1:3");
+        assert_eq!(hosts("postgresql:///d?host=a,b&port=7"), "a:7 b:7");
+        assert_eq!(hosts("postgresql:///d?port=7&host=a,b"), "a:7 b:7");
+        assert_eq!(hosts("postgresql:///d?host=a,b&port=7,"), "a:7 b:5432");
+        let socket = Config::parse("postgresql://%2Frun%2Fpg:6/d?target_session_attrs=primary");
+        let socket = socket.unwrap();
+        let path = socket.hosts()[0].socket_path().unwrap();
+        assert_eq!(path, Path::new("/run/pg/.s.PGSQL.6"));
+        assert_eq!(socket.target_session_attrs(), TargetSessionAttrs::Primary);
+        assert_eq!(socket.with_other_host("b", 8).hosts().len(), 2);
+    }
+
+    #[test]
     fn refuses() {
         for (url, word) in [
             ("mysql://h", "postgresql://"),
             ("postgresql://h:0", "port"),
             ("postgresql://h:99999", "port"),
-            ("postgresql://h1,h2/d", "one host"),
+            ("postgresql://h1,h2/d?port=1,2,3", "as many"),
+            ("postgresql://h1,,h2/d", "no host"),
+            ("postgresql://h/d?target_session_attrs=master", "target_session_attrs must be"),
+            ("postgresql://h/d?sslcert=/x", "together"),
             ("postgresql://[::1/d", "bracket"),
             ("postgresql://h/d?sslmode=on", "sslmode must be"),
             ("postgresql://h/d?sslmode=verify-ca", "sslrootcert"),
@@ -417,7 +655,6 @@ mod tests {
             ("postgresql://h/%zz", "percent"),
             ("postgresql://h/%ff", "utf-8"),
             ("postgresql://h/a%00b", "zero byte"),
-            ("postgresql:///d?host=/run/postgresql", "unix"),
             ("postgresql://h/d?connect_timeout=soon", "connect_timeout"),
         ] {
             let error = Config::parse(url).unwrap_err();

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -9,9 +9,10 @@ use tokio::{
 
 use super::{
     auth::{Binding, authenticate},
-    config::{Config, SslMode},
+    config::{Config, Host, SslMode, TargetSessionAttrs, invalid},
     connection::Connection,
     error::{Error, ErrorKind},
+    session::values,
     socket::{Socket, Transport},
     tls::{Tls, end_point},
 };
@@ -45,42 +46,139 @@ enum Attempt {
     Tls,
 }
 
-/// A session that is ready for a command, and the server's version.
-pub(super) async fn connect(config: &Config, purpose: Purpose) -> Result<(Connection, u32), Error> {
+/// A session that is ready for a command.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    pub(super) version: u32,
+    /// Whether it is a standby's, if the server said so by itself (PostgreSQL 14).
+    standby: Option<bool>,
+    /// Whether transactions are read-only unless they say otherwise; the same.
+    read_only: Option<bool>,
+}
+
+/// The first session that is as wanted.
+pub(super) async fn connect(config: &Config, purpose: Purpose) -> Result<Session, Error> {
     config.validate()?;
-    let tls = match config.ssl_mode() {
-        SslMode::Disable => None,
-        _ => Some(Tls::new(config)?),
+    let wanted = config.target_session_attrs();
+    let rounds: &[_] = match wanted {
+        TargetSessionAttrs::PreferStandby => {
+            &[TargetSessionAttrs::Standby, TargetSessionAttrs::Any]
+        }
+        _ => &[wanted],
     };
-    let attempts = attempts(config, purpose, tls.as_ref());
+    let mut last = None;
+    for wanted in rounds {
+        for host in config.hosts() {
+            match one_host(config, host, *wanted, purpose).await {
+                // Another server would be no other: the settings are wrong, or it is the right
+                // server and does not let us in.
+                Err(error) if !another_host(&error) => return Err(error),
+                Err(error) => last = Some(error),
+                session => return session,
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| invalid("no host")))
+}
+
+/// As libpq: whoever is not let in by one server is not to be let in by the next.
+fn another_host(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Config | ErrorKind::Auth => false,
+        ErrorKind::Server { .. } => error.is_retryable(),
+        _ => true,
+    }
+}
+
+async fn one_host(
+    config: &Config,
+    host: &Host,
+    wanted: TargetSessionAttrs,
+    purpose: Purpose,
+) -> Result<Session, Error> {
+    let whole = async {
+        let mut session = attempts(config, host, purpose).await?;
+        if !session.suits(wanted).await? {
+            session.connection.terminate().await;
+            let message = format!("{host} is not as target_session_attrs wants it");
+            return Err(Error::new(ErrorKind::Connect, message));
+        }
+        Ok(session)
+    };
     match config.connect_timeout() {
-        Duration::ZERO => attempts.await,
-        limit => timeout(limit, attempts).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Timeout, "the connection took too long to establish"))
+        Duration::ZERO => whole.await,
+        limit => timeout(limit, whole).await.unwrap_or_else(|_| {
+            let message = format!("the connection to {host} took too long to establish");
+            Err(Error::new(ErrorKind::Timeout, message))
         }),
     }
 }
 
-async fn attempts(
-    config: &Config,
-    purpose: Purpose,
-    tls: Option<&Tls>,
-) -> Result<(Connection, u32), Error> {
-    let (first, second) = match config.ssl_mode() {
+async fn attempts(config: &Config, host: &Host, purpose: Purpose) -> Result<Session, Error> {
+    let mode = match host.socket_path() {
+        Some(_) => SslMode::Disable,
+        None => config.ssl_mode(),
+    };
+    let tls = match mode {
+        SslMode::Disable => None,
+        _ => Some(Tls::new(config, host)?),
+    };
+    let (first, second) = match mode {
         SslMode::Disable => (Attempt::Plain, None),
         SslMode::Allow => (Attempt::Plain, Some(Attempt::Tls)),
         SslMode::Prefer => (Attempt::TlsIfOffered, Some(Attempt::Plain)),
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Attempt::Tls, None),
     };
-    match (attempt(config, purpose, first, tls).await, second) {
+    let tls = tls.as_ref();
+    match (attempt(config, host, purpose, first, tls).await, second) {
         (Err(error), Some(second)) if worth_another(&error) => {
             // The other way may be no better; then the first failure says more.
-            attempt(config, purpose, second, tls).await.map_err(|other| match other.kind() {
+            attempt(config, host, purpose, second, tls).await.map_err(|other| match other.kind() {
                 ErrorKind::Tls => error,
                 _ => other,
             })
         }
         (result, _) => result,
+    }
+}
+
+impl Session {
+    async fn suits(&mut self, wanted: TargetSessionAttrs) -> Result<bool, Error> {
+        if wanted == TargetSessionAttrs::Any {
+            return Ok(true);
+        }
+        let (standby, read_only) = match (self.standby, self.read_only) {
+            (Some(standby), Some(read_only)) => (standby, read_only),
+            _ => self.ask().await?,
+        };
+        Ok(match wanted {
+            TargetSessionAttrs::ReadWrite => !standby && !read_only,
+            TargetSessionAttrs::ReadOnly => standby || read_only,
+            TargetSessionAttrs::Primary => !standby,
+            TargetSessionAttrs::Standby => standby,
+            TargetSessionAttrs::Any | TargetSessionAttrs::PreferStandby => true,
+        })
+    }
+
+    async fn ask(&mut self) -> Result<(bool, bool), Error> {
+        let sql = b"SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END, \
+            pg_catalog.current_setting('default_transaction_read_only')\0";
+        self.connection.put(b'Q', &[sql])?;
+        self.connection.flush().await?;
+        let mut answer = None;
+        loop {
+            match self.connection.message().await? {
+                (b'D', body) => answer = values(body),
+                (b'E', body) => return Err(Error::response(body)),
+                (b'Z', _) => break,
+                _ => {}
+            }
+        }
+        match answer.as_deref() {
+            Some([Some(standby), Some(read_only)]) => Ok((standby == "on", read_only == "on")),
+            _ => Err(Error::protocol("malformed answer to a query")),
+        }
     }
 }
 
@@ -92,43 +190,59 @@ fn worth_another(error: &Error) -> bool {
 
 async fn attempt(
     config: &Config,
+    host: &Host,
     purpose: Purpose,
     attempt: Attempt,
     tls: Option<&Tls>,
-) -> Result<(Connection, u32), Error> {
-    let mut stream = open(config).await?;
-    let mut binding = Binding::Impossible;
+) -> Result<Session, Error> {
+    let (transport, binding) = match host.socket_path() {
+        Some(path) => (open_socket(&path).await?, Binding::Impossible),
+        None => open_tcp(host, attempt, tls).await?,
+    };
+    let mut connection = Connection::new(transport);
+    startup(&mut connection, config, purpose).await?;
+    authenticate(&mut connection, config, host, binding).await?;
+    ready(connection).await
+}
+
+async fn open_tcp(
+    host: &Host,
+    attempt: Attempt,
+    tls: Option<&Tls>,
+) -> Result<(Transport, Binding), Error> {
+    let mut stream = open(host).await?;
     let offered = match (attempt, tls) {
         (Attempt::Plain, _) | (_, None) => None,
         (_, Some(tls)) => offers_tls(&mut stream).await?.then_some(tls),
     };
-    let transport = match offered {
+    match offered {
         Some(tls) => {
             let stream = tls.handshake(Socket::new(stream)).await?;
-            if let Some(hash) = end_point(&stream) {
-                binding = Binding::EndPoint(hash);
-            }
-            Transport::Tls(Box::new(stream))
+            let binding = end_point(&stream).map_or(Binding::Impossible, Binding::EndPoint);
+            Ok((Transport::Tls(Box::new(stream)), binding))
         }
-        None if attempt == Attempt::Tls => {
-            return Err(Error::new(ErrorKind::Tls, "the server has no tls"));
-        }
-        None => Transport::Plain(Socket::new(stream)),
-    };
-    let mut connection = Connection::new(transport);
-    startup(&mut connection, config, purpose).await?;
-    authenticate(&mut connection, config, binding).await?;
-    let version = ready(&mut connection).await?;
-    Ok((connection, version))
+        None if attempt == Attempt::Tls => Err(Error::new(ErrorKind::Tls, "the server has no tls")),
+        None => Ok((Transport::Plain(Socket::new(stream)), Binding::Impossible)),
+    }
 }
 
-async fn open(config: &Config) -> Result<TcpStream, Error> {
-    let failed = |error| {
-        let place = format!("{}:{}", config.host(), config.port());
-        Error::new(ErrorKind::Connect, place).with_source(error)
-    };
+#[cfg(unix)]
+async fn open_socket(path: &Path) -> Result<Transport, Error> {
+    let stream = tokio::net::UnixStream::connect(path).await.map_err(|error| {
+        Error::new(ErrorKind::Connect, path.display().to_string()).with_source(error)
+    })?;
+    Ok(Transport::Unix(stream))
+}
+
+#[cfg(not(unix))]
+async fn open_socket(_: &Path) -> Result<Transport, Error> {
+    Err(invalid("there are no unix sockets here: give a host name"))
+}
+
+async fn open(host: &Host) -> Result<TcpStream, Error> {
+    let failed = |error| Error::new(ErrorKind::Connect, host.to_string()).with_source(error);
     let mut last = None;
-    for address in lookup_host((config.host(), config.port())).await.map_err(failed)? {
+    for address in lookup_host((host.name.as_str(), host.port)).await.map_err(failed)? {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true).map_err(failed)?;
@@ -178,18 +292,22 @@ async fn startup(
     connection.flush().await
 }
 
-/// Reads to the first ReadyForQuery; gives the server's version.
-async fn ready(connection: &mut Connection) -> Result<u32, Error> {
-    let mut version = 0;
+/// Reads to the first ReadyForQuery, and what the server tells of itself before.
+async fn ready(mut connection: Connection) -> Result<Session, Error> {
+    let (mut version, mut standby, mut read_only) = (0, None, None);
     loop {
         let (tag, body) = connection.startup_message().await?;
         match tag {
             b'S' => {
                 if let Some(text) = body.strip_prefix(b"server_version\0") {
                     version = version_number(text);
+                } else if let Some(text) = body.strip_prefix(b"in_hot_standby\0") {
+                    standby = Some(text == b"on\0");
+                } else if let Some(text) = body.strip_prefix(b"default_transaction_read_only\0") {
+                    read_only = Some(text == b"on\0");
                 }
             }
-            b'Z' => return Ok(version),
+            b'Z' => return Ok(Session { connection, version, standby, read_only }),
             b'E' => return Err(Error::response(body)),
             b'K' | b'N' => {}
             other => return Err(Error::unexpected(other)),

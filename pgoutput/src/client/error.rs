@@ -47,6 +47,20 @@ pub enum ErrorKind {
     /// The server sent something that is not the protocol.
     #[error("protocol")]
     Protocol,
+    /// Somebody else follows the slot, or the server has not noticed yet that he is gone.
+    #[error("slot in use")]
+    SlotInUse,
+    /// The server has given the slot up (`pg_replication_slots.invalidation_reason`); it must be
+    /// made anew, and what came between is lost to it.
+    #[error("slot invalidated")]
+    SlotInvalidated,
+    /// The log that the slot needs was removed, as after `max_slot_wal_keep_size`; what is to be
+    /// done is the same.
+    #[error("wal removed")]
+    WalRemoved,
+    /// Another database cluster than before, or one that took another course after a failover.
+    #[error("wrong server")]
+    WrongServer,
     /// This server's version lacks what was asked for.
     #[error("unsupported")]
     Unsupported,
@@ -71,6 +85,11 @@ impl Error {
 
     pub(super) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
+        self
+    }
+
+    pub(super) fn with_boxed_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.source = Some(Arc::from(source));
         self
     }
 
@@ -132,6 +151,12 @@ impl Error {
         Self { inner: Box::new(inner), source: None }
     }
 
+    /// The same failure, known more precisely.
+    pub(super) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.inner.kind = kind;
+        self
+    }
+
     /// What kind of failure it was.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -169,11 +194,14 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.inner.kind {
-            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Closed | ErrorKind::Io => true,
+            ErrorKind::Connect
+            | ErrorKind::Timeout
+            | ErrorKind::Closed
+            | ErrorKind::Io
+            | ErrorKind::SlotInUse => true,
             ErrorKind::Server { sqlstate } => {
-                // Connection exceptions, insufficient resources, operator intervention; 55006 is
-                // object_in_use: the slot's former reader has not been noticed to be gone.
-                matches!(sqlstate.class(), "08" | "53" | "57") || sqlstate.as_str() == "55006"
+                // Connection exceptions, insufficient resources, operator intervention.
+                matches!(sqlstate.class(), "08" | "53" | "57")
             }
             _ => false,
         }

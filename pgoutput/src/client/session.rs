@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 
 use super::{
     config::{Config, invalid},
-    connect::{Purpose, connect},
+    connect::{Purpose, Session, connect},
     connection::Connection,
     copy_out::CopyOut,
     error::Error,
@@ -47,7 +47,7 @@ impl Client {
     }
 
     async fn open(config: &Config, purpose: Purpose) -> Result<Self, Error> {
-        let (connection, version) = connect(config, purpose).await?;
+        let Session { connection, version, .. } = connect(config, purpose).await?;
         Ok(Self { connection, purpose, version, busy: false })
     }
 
@@ -214,7 +214,7 @@ fn field_names(mut body: Bytes) -> Option<Arc<[String]>> {
 }
 
 /// DataRow: of each value its length, -1 for NULL, and its bytes.
-fn values(mut body: Bytes) -> Option<Vec<Option<String>>> {
+pub(super) fn values(mut body: Bytes) -> Option<Vec<Option<String>>> {
     let count = body.try_get_u16().ok()?;
     let mut values = Vec::new();
     for _ in 0..count {

@@ -195,7 +195,7 @@ fn number<T: std::str::FromStr>(row: &Row, name: &str) -> Result<T, Error> {
     row.by_name(name).and_then(|text| text.parse().ok()).ok_or_else(malformed)
 }
 
-fn lsn(row: &Row, name: &str) -> Result<Lsn, Error> {
+pub(super) fn lsn(row: &Row, name: &str) -> Result<Lsn, Error> {
     let malformed = || Error::protocol("a replication command returned a malformed position");
     row.by_name(name).and_then(|text| text.parse().ok()).ok_or_else(malformed)
 }

@@ -114,6 +114,14 @@ impl StreamOptions {
         self
     }
 
+    pub(super) const fn start(&self) -> Lsn {
+        self.start
+    }
+
+    pub(super) fn slot(&self) -> &str {
+        &self.slot
+    }
+
     fn command(&self) -> Result<String, Error> {
         if self.publications.is_empty() {
             return Err(invalid("no publication"));
@@ -145,11 +153,13 @@ impl Client {
     /// # Errors
     ///
     /// `Config` on a session that was not opened for replication and for options that cannot be;
-    /// what the server says: 42704 for a slot that does not exist, 55006 for one that is in use.
-    /// That a publication is missing shows later, in [`Stream::next`].
+    /// `Unsupported` by this version of the server; `SlotInUse`, `SlotInvalidated` and `WalRemoved`
+    /// for a slot that cannot be followed; what else the server says, such as 42704 for a slot that
+    /// does not exist. That a publication is missing shows later, in [`Stream::next`].
     pub async fn start_replication(mut self, mut options: StreamOptions) -> Result<Stream, Error> {
         self.check_replication()?;
         let command = options.command()?;
+        self.check_protocol(options.protocol, options.streaming)?;
         let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
         let rows = self.query(sql).await?;
         let limit = rows.first().and_then(|row| row.get(0)).and_then(|text| text.parse().ok());
@@ -159,10 +169,11 @@ impl Client {
             options.status_interval = options.status_interval.min(third);
         }
         self.send(&command).await?;
-        match self.answer().await? {
-            Some((b'W', _)) => {}
-            Some((tag, _)) => return Err(Error::unexpected(tag)),
-            None => return Err(Error::protocol("the server did not start to stream")),
+        match self.answer().await {
+            Ok(Some((b'W', _))) => {}
+            Err(error) => return Err(self.explain_refusal(&options.slot, error).await),
+            Ok(Some((tag, _))) => return Err(Error::unexpected(tag)),
+            Ok(None) => return Err(Error::protocol("the server did not start to stream")),
         }
         self.connection.expect_bulk();
         self.connection.allow_batching();

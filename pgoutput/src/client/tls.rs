@@ -8,7 +8,7 @@ use rustls::{
         verify_server_name,
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -16,7 +16,7 @@ use tokio::io::BufReader;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    config::{Config, SslMode, invalid},
+    config::{Config, Host, SslMode, invalid},
     error::{Error, ErrorKind},
     socket::Socket,
 };
@@ -31,8 +31,8 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        let name = ServerName::try_from(config.host().to_owned())
+    pub(super) fn new(config: &Config, host: &Host) -> Result<Self, Error> {
+        let name = ServerName::try_from(host.name.clone())
             .map_err(|error| invalid("the host is no valid name").with_source(error))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier {
@@ -43,12 +43,21 @@ impl Tls {
             name: config.ssl_mode() == SslMode::VerifyFull,
             provider: Arc::clone(&provider),
         };
-        let config = ClientConfig::builder_with_provider(provider)
+        let identity = config.ssl_client_cert();
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| invalid("no usable version of tls").with_source(error))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let config = match identity {
+            None => builder.with_no_client_auth(),
+            Some((cert, key)) => {
+                let (certs, key) = (certificates("sslcert", cert)?, private_key(key)?);
+                builder.with_client_auth_cert(certs, key).map_err(|error| {
+                    invalid("sslcert and sslkey do not go together").with_source(error)
+                })?
+            }
+        };
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
@@ -123,15 +132,38 @@ struct Chain {
     verifier: Arc<WebPkiServerVerifier>,
 }
 
+/// All certificates of a file, at least one.
+fn certificates(what: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| {
+            invalid(format!("cannot read {what} {}", path.display())).with_source(error)
+        })?;
+    if found.is_empty() {
+        return Err(invalid(format!("no certificate in {what} {}", path.display())));
+    }
+    Ok(found)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
+    // As libpq: a key that others may read is not used; root may own it for a group.
+    #[cfg(unix)]
+    if let Ok(metadata) = std::fs::metadata(path) {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
+        if metadata.permissions().mode() & others != 0 {
+            return Err(invalid(format!("sslkey {} can be read by others", path.display())));
+        }
+    }
+    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        invalid(format!("cannot read sslkey {}", path.display())).with_source(error)
+    })
+}
+
 impl Chain {
     fn load(path: &Path, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
-        let unreadable = || invalid(format!("cannot read sslrootcert {}", path.display()));
-        let roots = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| unreadable().with_source(error))?;
-        if roots.is_empty() {
-            return Err(invalid(format!("no certificate in sslrootcert {}", path.display())));
-        }
+        let roots = certificates("sslrootcert", path)?;
+        let unreadable = || invalid(format!("cannot use sslrootcert {}", path.display()));
         let mut store = RootCertStore::empty();
         for root in &roots {
             store.add(root.clone()).map_err(|error| unreadable().with_source(error))?;

@@ -115,7 +115,7 @@ impl Worker {
                     match event {
                         Ok(Event::Data(batch)) => self.deliver(batch).await?,
                         Ok(Event::Other(b'c', _)) => return Ok(Ended::ByServer),
-                        Ok(Event::Other(b'E', body)) => return Err(Error::response(body)),
+                        Ok(Event::Other(b'E', body)) => return Err(refused(body)),
                         // Without CopyDone before it: the server shuts down and will close.
                         Ok(Event::Other(b'C', _)) => self.completed = true,
                         Ok(Event::Other(tag, _)) => return Err(Error::unexpected(tag)),
@@ -173,7 +173,7 @@ impl Worker {
         let search = async {
             loop {
                 match self.connection.event().await {
-                    Ok(Event::Other(b'E', body)) => return Some(Error::response(body)),
+                    Ok(Event::Other(b'E', body)) => return Some(refused(body)),
                     Ok(_) => {}
                     Err(_) => return None,
                 }
@@ -198,5 +198,14 @@ impl Worker {
                 Event::Other(tag, _) => return Err(Error::unexpected(tag)),
             }
         }
+    }
+}
+
+/// Why the server broke off: 58P01 is a file it no longer has, a segment of its log.
+fn refused(body: bytes::Bytes) -> Error {
+    let error = Error::response(body);
+    match error.sqlstate() {
+        Some("58P01") => error.with_kind(ErrorKind::WalRemoved),
+        _ => error,
     }
 }

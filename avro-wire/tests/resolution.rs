@@ -14,7 +14,7 @@ fn record(fields: &str) -> String {
     format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#)
 }
 
-/// What the reader sees of `value`, and what apache-avro makes of it.
+/// What the reader sees of `value`; every cut-off datum must be an error.
 fn read(writer: &str, reader: &str, value: &Tree) -> Result<Tree, ErrorKind> {
     let resolution = resolution(writer, reader).map_err(|error| error.kind())?;
     let schema = Schema::parse(writer).unwrap();

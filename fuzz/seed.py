@@ -134,7 +134,13 @@ def avro():
     }
     for name, text in leniences.items():
         put("avro_schema", name, text.encode())
+    put("avro_framing", "apicurio-8", bytes(8) + b"\x07x")
+    put("avro_framing", "apicurio-negative", b"\0\xff" + bytes(7) + b"x")
+    put("avro_framing", "confluent-guid", b"\x01" + bytes(range(16)) + b"x")
     put("avro_framing", "glue", b"\x03\x00" + bytes(16) + b"x")
+    put("avro_framing", "glue-unknown", b"\x03\x07" + bytes(16) + b"x")
+    put("avro_framing", "glue-zlib", b"\x03\x05" + bytes(16) + zlib.compress(b"x" * 100))
+    put("avro_framing", "single-object", b"\xc3\x01" + bytes(range(8)) + b"x")
     put("avro_framing", "short", bytes(4))
 
     text = lambda s: zigzag(len(s)) + s.encode()

@@ -8,6 +8,7 @@
 mod answer;
 mod avro;
 mod compatibility;
+mod faults;
 mod routes;
 mod store;
 
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use compatibility::{CompatibilityLevel, UnknownLevel};
+pub use faults::Faults;
 use store::Store;
 
 /// How to run a [`Registry`].
@@ -30,7 +32,7 @@ use store::Store;
 pub struct Config {
     listen: SocketAddr,
     level: CompatibilityLevel,
-    fault: Fault,
+    fault: (u32, u16),
 }
 
 impl Default for Config {
@@ -47,7 +49,7 @@ impl Config {
         Self {
             listen: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             level: CompatibilityLevel::Backward,
-            fault: Fault { remaining: 0, status: 500 },
+            fault: (0, 500),
         }
     }
 
@@ -65,10 +67,10 @@ impl Config {
         self
     }
 
-    /// Answers the first `requests` with HTTP `status`, as [`Registry::fail_next`] does.
+    /// Answers the first `requests` with HTTP `status`, as [`Faults::status`] does.
     #[must_use]
     pub const fn with_fault(mut self, requests: u32, status: u16) -> Self {
-        self.fault = Fault { remaining: requests, status };
+        self.fault = (requests, status);
         self
     }
 }
@@ -101,12 +103,15 @@ impl Registry {
         let address = listener.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared {
             store: Mutex::new(Store::new(config.level)),
-            fault: Mutex::new(config.fault),
+            faults: Faults::default(),
             initial_level: config.level,
         });
+        let (requests, status) = config.fault;
+        shared.faults.status(requests, status);
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = axum::serve(listener, routes::router(Arc::clone(&shared)))
-            .with_graceful_shutdown(async {
+        let gate = faults::Gate::new(listener, shared.faults.clone());
+        let server =
+            axum::serve(gate, routes::router(Arc::clone(&shared))).with_graceful_shutdown(async {
                 // A dropped sender is an order to stop, too.
                 let _ = stopped.await;
             });
@@ -129,7 +134,13 @@ impl Registry {
     /// Answers the next `requests`, whatever they are, with HTTP `status` and does nothing else
     /// with them. Replaces an earlier order; 0 withdraws it. The health check is not affected.
     pub fn fail_next(&self, requests: u32, status: u16) {
-        *self.shared.fault() = Fault { remaining: requests, status };
+        self.shared.faults.status(requests, status);
+    }
+
+    /// The handle to order faults by; it stays good while the registry runs.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.shared.faults.clone()
     }
 
     /// Stops listening, finishes the requests at hand and returns when that is done.
@@ -143,15 +154,9 @@ impl Registry {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Fault {
-    remaining: u32,
-    status: u16,
-}
-
 struct Shared {
     store: Mutex<Store>,
-    fault: Mutex<Fault>,
+    faults: Faults,
     initial_level: CompatibilityLevel,
 }
 
@@ -159,16 +164,6 @@ impl Shared {
     fn store(&self) -> MutexGuard<'_, Store> {
         // Changes are made after everything that can fail.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fault(&self) -> MutexGuard<'_, Fault> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take_fault(&self) -> Option<u16> {
-        let mut fault = self.fault();
-        fault.remaining = fault.remaining.checked_sub(1)?;
-        Some(fault.status)
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::answer::{Answer, Refusal, Text};
 use super::compatibility::CompatibilityLevel;
+use super::faults;
 use super::store::{Deleted, Deletion, Entry, Mode, Reference, Schema, Selector};
 
 /// The whole service: the API at the root and where Apicurio has it, and a health check.
@@ -57,12 +58,17 @@ fn api() -> Router<Arc<Shared>> {
         .route("/mode/{subject}", get(mode).put(set_mode).delete(clear_mode))
 }
 
-/// Answers with a failure while one is ordered.
+/// Lets a request meet what is ordered.
 async fn fault(State(shared): Shop, request: Request, next: Next) -> Response {
-    match shared.take_fault() {
+    let met = shared.faults.meet();
+    if let Some(delay) = met.delay {
+        tokio::time::sleep(delay).await;
+    }
+    let response = match met.status {
         Some(status) => Refusal::fault(status).into_response(),
         None => next.run(request).await,
-    }
+    };
+    if met.cut { faults::cut(response).await } else { response }
 }
 
 #[derive(Deserialize)]

@@ -7,5 +7,7 @@ pub mod postgres;
 #[cfg(feature = "registry")]
 pub mod registry;
 mod skip;
+#[cfg(feature = "store-faults")]
+pub mod store;
 
 pub use skip::skip;

@@ -64,6 +64,9 @@ pub enum ErrorKind {
     /// A stream of events was asked for an event of another one.
     #[error("not an event of this stream")]
     WrongStream,
+    /// A datum was not written with the schema it is read with.
+    #[error("datum does not fit its schema")]
+    MalformedDatum,
     /// A JSON message does not have the expected shape.
     #[error("malformed JSON message")]
     MalformedJson,

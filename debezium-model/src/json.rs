@@ -129,6 +129,13 @@ impl Json {
     }
 }
 
+/// Appends a whole number.
+#[cfg(feature = "avro")]
+pub(crate) fn push_integer(value: i64, out: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{value}");
+}
+
 /// Appends a number as Java's `Double.toString` prints it.
 pub(crate) fn push_double(value: f64, out: &mut String) {
     push_java(value, |digits| write!(digits, "{value:e}"), out);

@@ -53,8 +53,8 @@ pub use names::NameAdjustment;
 pub use op::{Op, Snapshot};
 #[cfg(feature = "avro")]
 pub use plan::{
-    Before, Change, EventStream, Header, HeaderValue, Headers, KeyAndValue, Plan, Record,
-    SchemaIds, Scratch, TransactionBound,
+    Before, Change, EventStream, Header, HeaderValue, Headers, JsonWriter, KeyAndValue, Plan,
+    Record, SchemaIds, Scratch, TransactionBound,
 };
 pub use properties::Properties;
 pub use route::{Routed, Router};

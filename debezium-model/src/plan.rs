@@ -5,6 +5,7 @@ mod metadata;
 mod placeholder;
 mod row;
 mod streams;
+mod transcode;
 mod treat;
 
 use std::ops::ControlFlow;
@@ -19,6 +20,7 @@ pub use crate::plan::headers::{Header, HeaderValue, Headers};
 use crate::plan::metadata::Metadatas;
 use crate::plan::row::{Buffers, Row};
 pub use crate::plan::streams::{EventStream, KeyAndValue, TransactionBound};
+pub use crate::plan::transcode::JsonWriter;
 use crate::source::SourceBlock;
 use crate::table::Table;
 

@@ -14,8 +14,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use debezium_model::{
-    Before, Change, ColumnDef, HeaderValue, Mapping, SchemaIds, Scratch, Snapshot, SourceBlock,
-    Table, TableId, TransactionBlock,
+    Before, Change, ColumnDef, ConnectSchema, ConnectType, HeaderValue, JsonWriter, Mapping,
+    SchemaIds, Scratch, Snapshot, SourceBlock, Table, TableId, TransactionBlock,
 };
 use pgoutput::Column;
 use serde::Deserialize;
@@ -80,6 +80,9 @@ struct Golden {
     ts_ns: Option<i64>,
     transaction: Option<TransactionFacts>,
     flat: Option<HashMap<String, Value>>,
+    /// The exact text of Connect's JSON converter.
+    key_json: Option<String>,
+    value_json: Option<String>,
     /// Present in scenarios with headers, without those about the connector.
     headers: Option<Vec<GoldenHeader>>,
     /// The key as JSON, where headers may refer to it.
@@ -268,6 +271,21 @@ fn difference(a: &str, b: &str) -> String {
     format!("at byte {}: {} instead of {}", at / 2, cut(a), cut(b))
 }
 
+fn compare_json(message: &[u8], schema: &ConnectSchema, expected: &str, context: &str) {
+    let mut text = String::new();
+    JsonWriter::new(schema, false).write(&message[5..], &mut text).unwrap();
+    assert_eq!(text, expected, "{context}");
+    text.clear();
+    JsonWriter::new(schema, true).write(&message[5..], &mut text).unwrap();
+    let schema = schema.to_connect_json();
+    assert_eq!(text, format!("{{\"schema\":{schema},\"payload\":{expected}}}"), "{context}");
+    assert!(
+        JsonWriter::new(&ConnectSchema::new(ConnectType::Boolean), false)
+            .write(&message[5..], &mut text)
+            .is_err()
+    );
+}
+
 /// A key in a header is that of the other record of the same change, whose bytes are known.
 fn compare_headers(
     ours: &[(String, String)],
@@ -343,6 +361,15 @@ fn run(path: &Path) -> (usize, usize) {
                 if let Some(expected) = &expected.headers {
                     let all: Vec<_> = scenario.records.iter().collect();
                     compare_headers(&headers, expected, &all, &context);
+                }
+                let json = [
+                    (&key, table.key_schema(), &expected.key_json),
+                    (&value, Some(table.value_schema()), &expected.value_json),
+                ];
+                for (ours, schema, theirs) in json {
+                    if let (Some(ours), Some(schema), Some(theirs)) = (ours, schema, theirs) {
+                        compare_json(ours, schema, theirs, &context);
+                    }
                 }
                 let sides = [
                     (key, &expected.key, &expected.key_schema),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use debezium_model::{
-    ErrorKind, EventStream, Mapping, SchemaIds, Scratch, SourceBlock, TransactionBlock,
+    ErrorKind, EventStream, JsonWriter, Mapping, SchemaIds, Scratch, SourceBlock, TransactionBlock,
     TransactionBound,
 };
 use serde::Deserialize;
@@ -19,6 +19,7 @@ struct Golden {
     properties: HashMap<String, String>,
     key: String,
     value: String,
+    key_json: String,
     value_json: String,
     key_avro: Option<String>,
     value_avro: Option<String>,
@@ -28,6 +29,10 @@ struct Golden {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
 fn encode(stream: &EventStream, golden: &Golden) -> (String, String) {
@@ -118,6 +123,14 @@ fn byte_for_byte() {
         }
         let (key, value) = encode(&stream, golden);
         assert_eq!((&key, &value), (&golden.key, &golden.value), "{}", golden.topic);
+        for (schema, hex, expected) in [
+            (stream.key_schema(), &golden.key, &golden.key_json),
+            (stream.value_schema(), &golden.value, &golden.value_json),
+        ] {
+            let mut text = String::new();
+            JsonWriter::new(schema, false).write(&unhex(&hex[10..]), &mut text).unwrap();
+            assert_eq!(&text, expected);
+        }
         *kinds.entry(golden.kind.as_str()).or_insert(0) += 1;
     }
     assert!(kinds["heartbeat"] >= 3 && kinds["transaction"] >= 10 && kinds["message"] >= 2);

@@ -54,6 +54,8 @@ struct Seen {
     ids: Vec<u32>,
     columns: Vec<String>,
     commits: Vec<Lsn>,
+    /// Whether the transaction at hand has anything in it: PostgreSQL 14 sends empty ones, too.
+    filled: bool,
     prefixes: Vec<String>,
     /// End of the last keepalive after the last commit.
     idle: Option<Lsn>,
@@ -75,6 +77,7 @@ async fn read(stream: &mut Stream, seen: &mut Seen, enough: impl Fn(&Seen) -> bo
             };
             match decoder.decode(data).unwrap() {
                 Message::Insert(insert) => {
+                    seen.filled = true;
                     let columns: Vec<_> = insert.new.columns().map(Result::unwrap).collect();
                     seen.ids.push(match columns[0] {
                         Column::Text(text) => str::from_utf8(text).unwrap().parse().unwrap(),
@@ -86,9 +89,12 @@ async fn read(stream: &mut Stream, seen: &mut Seen, enough: impl Fn(&Seen) -> bo
                     }
                 }
                 Message::Commit(commit) => {
-                    seen.commits.push(commit.end_lsn);
+                    if std::mem::take(&mut seen.filled) {
+                        seen.commits.push(commit.end_lsn);
+                    }
                     seen.idle = None;
                 }
+                Message::Truncate(_) => seen.filled = true,
                 Message::Logical(logical) => seen.prefixes.push(logical.prefix.to_owned()),
                 _ => {}
             }

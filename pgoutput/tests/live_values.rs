@@ -50,7 +50,7 @@ CREATE FUNCTION stamp(n int) RETURNS timestamp LANGUAGE sql VOLATILE AS $f$
             secs => random() * 1e5) END + n * '0 s'::interval $f$;
 CREATE FUNCTION span(n int) RETURNS interval LANGUAGE sql VOLATILE AS $f$
     SELECT CASE r(12) WHEN 0 THEN '0'::interval WHEN 1 THEN '178000000 years'
-        WHEN 2 THEN '-178000000 years' WHEN 3 THEN '-2562047787:00:54.775807'
+        WHEN 2 THEN '-178000000 years' WHEN 3 THEN '-2147483646:00:54.775807'
         WHEN 4 THEN make_interval(months => -1, days => 1, secs => -0.000001)
         ELSE make_interval(years => r(9) - 4, months => r(25) - 12, days => r(99) - 50,
             secs => (random() - 0.5) * power(10::float8, r(9))) END + n * '0 s'::interval $f$;

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::faults::Faults;
 use super::sasl::Verifier;
 
 /// What a [`Broker`](super::Broker) needs to know before it starts.
@@ -22,6 +23,7 @@ pub struct Config {
     pub(super) initial_rebalance_delay: Duration,
     pub(super) min_session_timeout: Duration,
     pub(super) verifier: Option<Arc<dyn Verifier>>,
+    pub(super) faults: Faults,
     #[cfg(feature = "broker-tls")]
     pub(super) tls: Option<super::tls::Identity>,
 }
@@ -56,6 +58,7 @@ impl Config {
             initial_rebalance_delay: Duration::ZERO,
             min_session_timeout: Duration::from_secs(6),
             verifier: None,
+            faults: Faults::default(),
             #[cfg(feature = "broker-tls")]
             tls: None,
         }

@@ -31,9 +31,17 @@ where
                 return;
             }
         };
+        let throttled = wire::can_be_throttled(&frame);
         match wire::answer(&node, &host, &mut session, frame).await {
             Ok(None) => {}
-            Ok(Some(reply)) => {
+            Ok(Some(mut reply)) => {
+                let faults = &node.config.faults;
+                let active = faults.now();
+                if !active.delay.is_zero() {
+                    tokio::time::sleep(active.delay).await;
+                }
+                let cut = faults.cut(reply.len());
+                reply.truncate(cut.unwrap_or(usize::MAX));
                 let stream = &mut frames.stream;
                 // Bytes that TLS holds back would only go out with the next reply.
                 let sent = async {
@@ -43,6 +51,13 @@ where
                 if let Err(error) = sent.await {
                     tracing::debug!(%peer, %error, "connection lost");
                     return;
+                }
+                if cut.is_some() {
+                    tracing::info!(%peer, "connection cut on demand");
+                    return;
+                }
+                if throttled && !active.throttle.is_zero() {
+                    tokio::time::sleep(active.throttle).await;
                 }
                 if session.is_over() {
                     tracing::info!(%peer, "client may not come in");

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use bytes::{Buf as _, BufMut as _};
 use kafka_protocol::protocol::StrBytes;
 
-use super::config::Durability;
+use super::config::{Config, Durability};
+use super::faults::Faults;
 
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -21,6 +22,7 @@ pub(super) struct Journal {
     /// Length the file had when it held nothing superfluous.
     compact_len: u64,
     durability: Durability,
+    faults: Faults,
 }
 
 impl Journal {
@@ -28,7 +30,7 @@ impl Journal {
     /// written was never acknowledged and is cut off; so is an entry `observe` says no to.
     pub(super) fn open(
         path: &Path,
-        durability: Durability,
+        config: &Config,
         mut observe: impl FnMut(&[u8]) -> bool,
     ) -> io::Result<Self> {
         let file =
@@ -43,14 +45,25 @@ impl Journal {
         }
         let len = u64::try_from(stored.len() - rest.len()).unwrap_or(u64::MAX);
         file.set_len(len)?;
-        Ok(Self { file, path: path.to_owned(), len, compact_len: len, durability })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            len,
+            compact_len: len,
+            durability: config.durability,
+            faults: config.faults.clone(),
+        })
     }
 
     /// Adds entries, made by [`put_entry`].
     pub(super) fn append(&mut self, entries: &[u8]) -> io::Result<()> {
+        self.faults.before_write()?;
         self.file.write_all_at(entries, self.len)?;
         if self.durability == Durability::Disk {
-            tokio::task::block_in_place(|| self.file.sync_data())?;
+            tokio::task::block_in_place(|| {
+                self.faults.before_sync();
+                self.file.sync_data()
+            })?;
         }
         self.len += u64::try_from(entries.len()).unwrap_or(u64::MAX);
         Ok(())

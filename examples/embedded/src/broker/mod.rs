@@ -29,6 +29,7 @@ mod batch;
 mod config;
 mod connection;
 mod error;
+mod faults;
 mod group;
 mod journal;
 mod log;
@@ -49,5 +50,6 @@ mod wire;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind};
+pub use faults::{Fault, Faults};
 pub use sasl::{Login, Plain, Rejected, Verifier, bearer_token};
 pub use server::Broker;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::protocol::StrBytes;
 
@@ -96,6 +97,16 @@ impl Node {
         let id = ids.next;
         ids.next += 1;
         Ok(id)
+    }
+
+    /// There is one leader, unless it is told to deny it.
+    pub(super) fn check_leader(&self) -> Result<(), ResponseError> {
+        let denied = self.config.faults.now().not_leader;
+        if denied { Err(ResponseError::NotLeaderOrFollower) } else { Ok(()) }
+    }
+
+    pub(super) fn throttle_ms(&self) -> i32 {
+        i32::try_from(self.config.faults.now().throttle.as_millis()).unwrap_or(i32::MAX)
     }
 
     /// Flushes all logs.

@@ -9,7 +9,8 @@ use kafka_protocol::ResponseError;
 use tokio::sync::Notify;
 
 use super::batch::{self, BatchHeader, Outcome};
-use super::config::Durability;
+use super::config::{Config, Durability};
+use super::faults::Faults;
 use super::log::{self, Log};
 use super::producers::{Producers, Verdict};
 use super::stable::{Aborted, Place, Transactions};
@@ -17,7 +18,14 @@ use super::stable::{Aborted, Place, Transactions};
 #[derive(Debug)]
 pub(super) struct Partition {
     state: Mutex<State>,
+    disk: Disk,
+}
+
+/// How to write.
+#[derive(Debug)]
+struct Disk {
     durability: Durability,
+    faults: Faults,
 }
 
 #[derive(Debug)]
@@ -61,10 +69,10 @@ pub(super) struct Appended {
 }
 
 impl Partition {
-    pub(super) fn open(dir: &Path, segment_bytes: u64, durability: Durability) -> io::Result<Self> {
+    pub(super) fn open(dir: &Path, config: &Config) -> io::Result<Self> {
         let mut producers = Producers::default();
         let mut transactions = Transactions::default();
-        let log = Log::open(dir, segment_bytes, |stored| {
+        let log = Log::open(dir, config.segment_bytes, |stored| {
             producers.record(&stored.header);
             transactions.record(&stored.header, stored.position, stored.outcome);
         })?;
@@ -75,7 +83,8 @@ impl Partition {
             transactions,
             waiting: Vec::new(),
         };
-        Ok(Self { state: Mutex::new(state), durability })
+        let disk = Disk { durability: config.durability, faults: config.faults.clone() };
+        Ok(Self { state: Mutex::new(state), disk })
     }
 
     /// Checks and stores the batch of a produce request, once.
@@ -90,7 +99,7 @@ impl Partition {
         }
         let base_offset = match state.producers.check(&header)? {
             Verdict::Duplicate(base_offset) => base_offset,
-            Verdict::New => state.store(&header, batch, None, self.durability)?,
+            Verdict::New => state.store(&header, batch, None, &self.disk)?,
         };
         Ok(Appended { base_offset, log_start: state.log.first_offset() })
     }
@@ -104,7 +113,7 @@ impl Partition {
         now: i64,
     ) -> Result<(), ResponseError> {
         let (header, batch) = batch::marker(producer_id, producer_epoch, outcome, now);
-        self.lock().store(&header, &batch, Some(outcome), self.durability).map(|_| ())
+        self.lock().store(&header, &batch, Some(outcome), &self.disk).map(|_| ())
     }
 
     pub(super) fn offsets(&self) -> Offsets {
@@ -205,8 +214,9 @@ impl State {
         header: &BatchHeader,
         batch: &[u8],
         outcome: Option<Outcome>,
-        durability: Durability,
+        disk: &Disk,
     ) -> Result<i64, ResponseError> {
+        disk.faults.before_write().map_err(storage)?;
         let base_offset = self.log.append(header, batch).map_err(storage)?;
         let stored = BatchHeader { base_offset, ..*header };
         // From here on the batch is in the log, so a repeat must be recognised even if the flush
@@ -214,8 +224,12 @@ impl State {
         self.producers.record(&stored);
         let len = u64::try_from(stored.len).unwrap_or(u64::MAX);
         self.transactions.record(&stored, self.log.end().saturating_sub(len), outcome);
-        if durability == Durability::Disk {
-            tokio::task::block_in_place(|| self.log.sync()).map_err(storage)?;
+        if disk.durability == Durability::Disk {
+            tokio::task::block_in_place(|| {
+                disk.faults.before_sync();
+                self.log.sync()
+            })
+            .map_err(storage)?;
         }
         self.publish();
         Ok(base_offset)

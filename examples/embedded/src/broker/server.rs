@@ -10,6 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::config::Config;
 use super::connection;
 use super::error::{Error, ErrorKind};
+use super::faults::Faults;
 use super::node::Node;
 
 /// A running broker. Dropping it stops it; what it acknowledged stays in its data directory.
@@ -33,7 +34,8 @@ impl Broker {
     /// [`ErrorKind::Damaged`] when the data directory cannot be used,
     /// [`ErrorKind::Certificate`] when TLS has no use for what was given, [`ErrorKind::Runtime`]
     /// when no threads can be had.
-    pub async fn start(config: Config) -> Result<Self, Error> {
+    pub async fn start(mut config: Config) -> Result<Self, Error> {
+        config.faults.renew();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name("broker")
@@ -67,6 +69,12 @@ impl Broker {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The troubles the broker has on demand.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.node.config.faults.clone()
     }
 
     /// Closes all connections, flushes the logs and stops.
@@ -129,6 +137,7 @@ async fn accept(node: Arc<Node>, listener: TcpListener, mut stopped: watch::Rece
         tokio::select! {
             _ = stopped.changed() => break,
             accepted = listener.accept() => match accepted {
+                Ok(_) if node.config.faults.now().refuse => {}
                 Ok((stream, peer)) => {
                     // A reply is one write; waiting for more to send only costs time.
                     if let Err(error) = stream.set_nodelay(true) {

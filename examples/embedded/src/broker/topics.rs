@@ -159,7 +159,7 @@ impl Topics {
         let open = |index| {
             let dir = self.options.data_dir.join(format!("{name}-{index}"));
             let options = &self.options;
-            Partition::open(&dir, options.segment_bytes, options.durability).map(Arc::new)
+            Partition::open(&dir, options).map(Arc::new)
         };
         indexes.map(open).collect()
     }

@@ -76,6 +76,12 @@ pub(super) fn length_limit(start: &[u8]) -> usize {
     if is_produce { MAX_PRODUCE_BYTES } else { MAX_REQUEST_BYTES }
 }
 
+/// Whether quotas cover the request that starts like this.
+pub(super) fn can_be_throttled(start: &[u8]) -> bool {
+    let key = start.first_chunk().map(|key| i16::from_be_bytes(*key));
+    matches!(key, Some(PRODUCE | FETCH))
+}
+
 /// Answers one request. `None` means that the client expects no reply.
 pub(super) async fn answer(
     node: &Node,
@@ -249,6 +255,7 @@ pub(super) const LENGTH_BYTES: usize = 4;
 /// Length, correlation id and an empty set of tagged fields.
 const HEADER_ROOM: usize = LENGTH_BYTES + 4 + 1;
 const PRODUCE: i16 = ApiKey::Produce as i16;
+const FETCH: i16 = ApiKey::Fetch as i16;
 /// Kafka's `socket.request.max.bytes`.
 const MAX_PRODUCE_BYTES: usize = 100 * 1024 * 1024;
 /// Requests without records are small; commits of many partitions are the longest.

@@ -15,6 +15,7 @@
 
 mod client;
 mod durability;
+mod faults;
 mod groups;
 mod million;
 mod raw;

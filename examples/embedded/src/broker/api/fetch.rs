@@ -46,7 +46,9 @@ pub(in crate::broker) async fn answer(node: &Node, request: FetchRequest) -> Fet
             .with_topic(topic.topic)
             .with_topic_id(topic.topic_id)
     });
-    FetchResponse::default().with_responses(topics.collect())
+    FetchResponse::default()
+        .with_responses(topics.collect())
+        .with_throttle_time_ms(node.throttle_ms())
 }
 
 /// One partition of the request, found or not.
@@ -85,7 +87,10 @@ fn plan(node: &Node, request: &FetchRequest) -> Vec<Plan> {
             plans.push(Plan {
                 index: asked.partition,
                 limit: usize::try_from(asked.partition_max_bytes).unwrap_or(0),
-                source: partition.ok_or(missing).and_then(|partition| locate(partition, asked)),
+                source: node
+                    .check_leader()
+                    .and_then(|()| partition.ok_or(missing))
+                    .and_then(|partition| locate(partition, asked)),
             });
         }
     }

@@ -29,7 +29,7 @@ pub(in crate::broker) fn answer(node: &Node, request: ListOffsetsRequest) -> Lis
                 .with_offset(-1)
                 .with_timestamp(-1)
                 .with_leader_epoch(-1);
-            match look_up(topic.as_deref(), asked, isolation) {
+            match node.check_leader().and_then(|()| look_up(topic.as_deref(), asked, isolation)) {
                 Ok(Some((offset, timestamp))) => response
                     .with_offset(offset)
                     .with_timestamp(timestamp)

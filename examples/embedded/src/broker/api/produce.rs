@@ -37,7 +37,9 @@ pub(in crate::broker) fn answer(
             .with_partition_responses(partitions.collect())
             .with_name(name)
     });
-    let response = ProduceResponse::default().with_responses(topics.collect());
+    let response = ProduceResponse::default()
+        .with_responses(topics.collect())
+        .with_throttle_time_ms(node.throttle_ms());
     match acks {
         0 if failed => Err(Refused::Unacknowledged),
         0 => Ok(None),
@@ -50,6 +52,7 @@ fn append(
     topic: Option<&Topic>,
     data: &PartitionProduceData,
 ) -> Result<Appended, ResponseError> {
+    node.check_leader()?;
     let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
     let partition = topic.partition(data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
     let batch = data.records.as_deref().ok_or(ResponseError::InvalidRecord)?;

@@ -62,7 +62,7 @@ pub(super) struct Commit {
 
 impl Coordinator {
     pub(super) fn open(config: &Config) -> io::Result<Self> {
-        let offsets = Offsets::open(&config.data_dir.join("offsets.log"), config.durability)?;
+        let offsets = Offsets::open(&config.data_dir.join("offsets.log"), config)?;
         Ok(Self {
             inner: Mutex::new(Inner { groups: BTreeMap::new(), offsets }),
             sooner: Notify::new(),

@@ -8,7 +8,7 @@ use bytes::{Buf as _, BufMut as _};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Commit;
-use crate::broker::config::Durability;
+use crate::broker::config::Config;
 use crate::broker::journal::{self, Journal, put_text, text};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +33,9 @@ enum Entry {
 }
 
 impl Offsets {
-    pub(super) fn open(path: &Path, durability: Durability) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, config: &Config) -> io::Result<Self> {
         let mut by_group = ByGroup::new();
-        let journal = Journal::open(path, durability, |body| match Entry::read(body) {
+        let journal = Journal::open(path, config, |body| match Entry::read(body) {
             Some(entry) => {
                 apply(&mut by_group, entry);
                 true

@@ -73,7 +73,7 @@ impl Coordinator {
     pub(super) fn open(config: &Config) -> io::Result<Self> {
         let mut by_id = HashMap::new();
         let path = config.data_dir.join("transactions.log");
-        let journal = Journal::open(&path, config.durability, |body| match entry::read(body) {
+        let journal = Journal::open(&path, config, |body| match entry::read(body) {
             Some(transaction) => {
                 by_id.insert(transaction.id.clone(), transaction);
                 true

@@ -12,14 +12,35 @@ const DEFAULT_PRECISION: i64 = 64;
 /// Namespace and name of a struct that has none.
 const DEFAULT_NAME: &str = "io.confluent.connect.avro.ConnectDefault";
 
+/// Whose text an Avro schema is to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AvroStyle {
+    /// Confluent's `AvroConverter` at its default settings.
+    #[default]
+    Confluent,
+    /// The same with `connect.meta.data=false`: no `connect.*` properties. Bytes stay the same.
+    WithoutMetadata,
+    /// Apicurio's converter, whose properties of decimals come last.
+    Apicurio,
+}
+
 impl ConnectSchema {
+    /// The Avro schema text of another converter, or of other settings; [`ConnectSchema::to_avro`]
+    /// has the default's.
+    #[must_use]
+    pub fn to_avro_style(&self, style: AvroStyle) -> String {
+        let out = Json::default();
+        let mut writer = Writer { out, defined: Vec::new(), namespace: None, style };
+        writer.schema(self);
+        writer.out.into_text()
+    }
+
     /// The Avro schema text that Confluent's `AvroConverter` registers for this schema, with its
     /// property order and its `connect.*` properties.
     #[must_use]
     pub fn to_avro(&self) -> String {
-        let mut writer = Writer { out: Json::default(), defined: Vec::new(), namespace: None };
-        writer.schema(self);
-        writer.out.into_text()
+        self.to_avro_style(AvroStyle::Confluent)
     }
 }
 
@@ -29,6 +50,7 @@ struct Writer<'s> {
     defined: Vec<&'s str>,
     /// Namespace of the enclosing record.
     namespace: Option<&'s str>,
+    style: AvroStyle,
 }
 
 impl<'s> Writer<'s> {
@@ -68,7 +90,7 @@ impl<'s> Writer<'s> {
             }
             _ => {
                 let name = primitive(schema.kind());
-                if !has_properties(schema) {
+                if !has_properties(schema, self.style) {
                     return self.out.string(name);
                 }
                 self.out.begin_object();
@@ -126,16 +148,41 @@ impl<'s> Writer<'s> {
 
     fn properties(&mut self, schema: &ConnectSchema) {
         let decimal = schema.name() == Some(DECIMAL);
-        if decimal {
-            let number = |key: &str| {
-                let parameter = schema.parameters().iter().find(|(name, _)| name == key);
-                parameter.and_then(|(_, value)| value.parse().ok())
-            };
-            self.out.key("scale");
-            self.out.integer(number("scale").unwrap_or(0));
-            self.out.key("precision");
-            self.out.integer(number("connect.decimal.precision").unwrap_or(DEFAULT_PRECISION));
+        if decimal && self.style != AvroStyle::Apicurio {
+            self.decimal(schema, ["scale", "precision"]);
         }
+        if self.style != AvroStyle::WithoutMetadata {
+            self.metadata(schema);
+        }
+        let logical = match schema.name() {
+            Some(DECIMAL) => "decimal",
+            Some("org.apache.kafka.connect.data.Date") => "date",
+            Some("org.apache.kafka.connect.data.Time") => "time-millis",
+            Some("org.apache.kafka.connect.data.Timestamp") => "timestamp-millis",
+            _ => return,
+        };
+        self.out.key("logicalType");
+        self.out.string(logical);
+        if decimal && self.style == AvroStyle::Apicurio {
+            self.decimal(schema, ["precision", "scale"]);
+        }
+    }
+
+    fn decimal(&mut self, schema: &ConnectSchema, order: [&str; 2]) {
+        for property in order {
+            let (key, otherwise) = match property {
+                "scale" => ("scale", 0),
+                _ => ("connect.decimal.precision", DEFAULT_PRECISION),
+            };
+            let parameter = schema.parameters().iter().find(|(name, _)| name == key);
+            self.out.key(property);
+            self.out
+                .integer(parameter.and_then(|(_, value)| value.parse().ok()).unwrap_or(otherwise));
+        }
+    }
+
+    /// What only Connect reads.
+    fn metadata(&mut self, schema: &ConnectSchema) {
         if let Some(doc) = schema.doc() {
             self.out.key("connect.doc");
             self.out.string(doc);
@@ -160,15 +207,6 @@ impl<'s> Writer<'s> {
             self.out.key("connect.type");
             self.out.string("int16");
         }
-        let logical = match schema.name() {
-            Some(DECIMAL) => "decimal",
-            Some("org.apache.kafka.connect.data.Date") => "date",
-            Some("org.apache.kafka.connect.data.Time") => "time-millis",
-            Some("org.apache.kafka.connect.data.Timestamp") => "timestamp-millis",
-            _ => return,
-        };
-        self.out.key("logicalType");
-        self.out.string(logical);
     }
 }
 
@@ -184,11 +222,39 @@ fn primitive(kind: &ConnectType) -> &'static str {
     }
 }
 
-fn has_properties(schema: &ConnectSchema) -> bool {
+fn has_properties(schema: &ConnectSchema, style: AvroStyle) -> bool {
+    if style == AvroStyle::WithoutMetadata {
+        return schema
+            .name()
+            .is_some_and(|name| name.starts_with("org.apache.kafka.connect.data."));
+    }
     *schema.kind() == ConnectType::Int16
         || schema.name().is_some()
         || schema.version().is_some()
         || schema.doc().is_some()
         || !schema.parameters().is_empty()
         || schema.default_value().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AvroStyle, ConnectSchema, ConnectType, DECIMAL};
+
+    #[test]
+    fn decimals_of_apicurio_end_with_their_properties() {
+        let decimal = ConnectSchema::new(ConnectType::Bytes)
+            .with_name(DECIMAL)
+            .with_version(1)
+            .with_parameter("scale", "2")
+            .with_parameter("connect.decimal.precision", "5");
+        assert_eq!(
+            decimal.to_avro_style(AvroStyle::Apicurio),
+            concat!(
+                r#"{"type":"bytes","connect.version":1,"connect.parameters":{"scale":"2","#,
+                r#""connect.decimal.precision":"5"},"#,
+                r#""connect.name":"org.apache.kafka.connect.data.Decimal","#,
+                r#""logicalType":"decimal","precision":5,"scale":2}"#
+            )
+        );
+    }
 }

@@ -44,6 +44,7 @@ mod table;
 )]
 mod value;
 
+pub use avro_text::AvroStyle;
 pub use column::ColumnDef;
 pub use envelope::{Envelope, Source, Transaction};
 pub use error::{Error, ErrorKind};

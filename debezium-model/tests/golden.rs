@@ -14,8 +14,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use debezium_model::{
-    Before, Change, ColumnDef, ConnectSchema, ConnectType, HeaderValue, JsonWriter, Mapping,
-    SchemaIds, Scratch, Snapshot, SourceBlock, Table, TableId, TransactionBlock,
+    AvroStyle, Before, Change, ColumnDef, ConnectSchema, ConnectType, HeaderValue, JsonWriter,
+    Mapping, SchemaIds, Scratch, Snapshot, SourceBlock, Table, TableId, TransactionBlock,
 };
 use pgoutput::Column;
 use serde::Deserialize;
@@ -66,6 +66,8 @@ struct Schema {
     id: String,
     /// None where the converter refuses the schema's names.
     avro: Option<String>,
+    /// The text with `connect.meta.data=false`.
+    avro_no_meta: Option<String>,
     connect_json: Option<String>,
 }
 
@@ -348,6 +350,10 @@ fn run(path: &Path) -> (usize, usize) {
                 let schema = schema.unwrap();
                 if let Some(avro) = &expected.avro {
                     assert_eq!(&schema.to_avro(), avro, "{context}");
+                }
+                if let Some(avro) = &expected.avro_no_meta {
+                    let ours = schema.to_avro_style(AvroStyle::WithoutMetadata);
+                    assert_eq!(&ours, avro, "{context}");
                 }
                 if let Some(json) = &expected.connect_json {
                     assert_eq!(&schema.to_connect_json(), json, "{context}");

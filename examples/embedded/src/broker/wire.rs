@@ -260,3 +260,7 @@ const FETCH: i16 = ApiKey::Fetch as i16;
 const MAX_PRODUCE_BYTES: usize = 100 * 1024 * 1024;
 /// Requests without records are small; commits of many partitions are the longest.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

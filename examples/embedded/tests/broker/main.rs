@@ -10,6 +10,7 @@
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     clippy::future_not_send,
+    clippy::print_stdout,
     reason = "helpers of tests may fail loudly"
 )]
 
@@ -17,6 +18,7 @@ mod client;
 mod durability;
 mod faults;
 mod groups;
+mod killed;
 mod million;
 mod raw;
 mod records;

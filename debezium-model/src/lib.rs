@@ -28,6 +28,9 @@ mod kind;
 mod mapping;
 mod names;
 mod op;
+#[cfg(feature = "avro")]
+mod ordered;
+mod outbox;
 mod patterns;
 #[cfg(feature = "avro")]
 mod plan;
@@ -52,10 +55,11 @@ pub use flatten::{AddedField, DeleteHandling, Flatten};
 pub use mapping::{BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode};
 pub use names::NameAdjustment;
 pub use op::{Op, Snapshot};
+pub use outbox::Outbox;
 #[cfg(feature = "avro")]
 pub use plan::{
-    Before, Change, EventStream, Header, HeaderValue, Headers, JsonWriter, KeyAndValue, Plan,
-    Record, SchemaIds, Scratch, TransactionBound,
+    Before, Change, EventStream, Header, HeaderValue, Headers, JsonWriter, KeyAndValue,
+    OutboxEvent, Plan, Record, SchemaIds, Scratch, TransactionBound,
 };
 pub use properties::Properties;
 pub use route::{Routed, Router};

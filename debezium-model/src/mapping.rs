@@ -1,5 +1,6 @@
 use crate::flatten::Flatten;
 use crate::names::NameAdjustment;
+use crate::outbox::Outbox;
 use crate::route::{Router, TopicPredicate};
 use crate::rules::ColumnRules;
 
@@ -114,6 +115,8 @@ pub struct Mapping {
     pub(crate) transaction_topic: String,
     pub(crate) heartbeat_prefix: String,
     pub(crate) flatten_where: Option<TopicPredicate>,
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) outbox_where: Option<TopicPredicate>,
     pub(crate) routers: Vec<(Router, Option<TopicPredicate>)>,
 }
 
@@ -143,6 +146,8 @@ impl Default for Mapping {
             transaction_topic: "transaction".to_owned(),
             heartbeat_prefix: "__debezium-heartbeat".to_owned(),
             flatten_where: None,
+            outbox: None,
+            outbox_where: None,
             routers: Vec::new(),
         }
     }
@@ -204,6 +209,13 @@ impl Mapping {
     #[must_use]
     pub fn with_flatten(mut self, flatten: Flatten) -> Self {
         self.flatten = Some(flatten);
+        self
+    }
+
+    /// The same mapping, its tables being outboxes.
+    #[must_use]
+    pub fn with_outbox(mut self, outbox: Outbox) -> Self {
+        self.outbox = Some(outbox);
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod headers;
 mod metadata;
+mod outbox;
 mod placeholder;
 mod row;
 mod streams;
@@ -18,6 +19,7 @@ use crate::flatten::DeleteHandling;
 use crate::op::Op;
 pub use crate::plan::headers::{Header, HeaderValue, Headers};
 use crate::plan::metadata::Metadatas;
+pub use crate::plan::outbox::OutboxEvent;
 use crate::plan::row::{Buffers, Row};
 pub use crate::plan::streams::{EventStream, KeyAndValue, TransactionBound};
 pub use crate::plan::transcode::JsonWriter;

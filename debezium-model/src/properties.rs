@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flatten::{AddedField, DeleteHandling, Flatten};
 use crate::mapping::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Mapping, TimeMode};
 use crate::names::NameAdjustment;
+use crate::outbox::Outbox;
 use crate::route::{Router, TopicPredicate, whole};
 
 /// What [`Mapping::from_properties`] found.
@@ -217,6 +218,20 @@ fn transforms(found: &mut Properties, properties: &[(&str, &str)]) -> Result<(),
                 found.mapping.routers.push((router, predicate));
                 Some(unknown)
             }
+            OUTBOX if found.mapping.outbox.is_none() => {
+                let mut outbox = Outbox::default();
+                let mut unknown = Vec::new();
+                for (&setting, &(key, value)) in &settings {
+                    match outbox.set(setting, value) {
+                        Some(true) => {}
+                        Some(false) => unknown.push(key.to_owned()),
+                        None => return Err(Error::option(ErrorKind::InvalidOption, key)),
+                    }
+                }
+                found.mapping.outbox = Some(outbox);
+                found.mapping.outbox_where = predicate;
+                Some(unknown)
+            }
             _ => None,
         };
         match unknown {
@@ -227,6 +242,7 @@ fn transforms(found: &mut Properties, properties: &[(&str, &str)]) -> Result<(),
     Ok(())
 }
 
+const OUTBOX: &str = "io.debezium.transforms.outbox.EventRouter";
 const REGEX_ROUTER: &str = "org.apache.kafka.connect.transforms.RegexRouter";
 const LOGICAL_TABLE_ROUTER: &str = "io.debezium.transforms.ByLogicalTableRouter";
 const TOPIC_NAME_MATCHES: &str = "org.apache.kafka.connect.transforms.predicates.TopicNameMatches";

@@ -154,7 +154,7 @@ fn replace(pattern: &Regex, replacement: &str, topic: &str) -> Option<String> {
 
 /// Java takes the digits after a dollar as the group, whatever follows, and a backslash makes the
 /// next character ordinary.
-fn expansion(java: &str) -> String {
+pub(crate) fn expansion(java: &str) -> String {
     let mut out = String::new();
     let mut chars = java.chars().peekable();
     while let Some(c) = chars.next() {

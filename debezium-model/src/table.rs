@@ -78,6 +78,8 @@ struct Inner {
     id: TableId,
     prefix: String,
     topic: String,
+    #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
+    row_name: String,
     mapping: Mapping,
     columns: Vec<MappedColumn>,
     key_places: Vec<usize>,
@@ -159,6 +161,9 @@ impl Table {
         if mapping.flatten_where.as_ref().is_some_and(|predicate| !predicate.holds(&topic)) {
             mapping.flatten = None;
         }
+        if mapping.outbox_where.as_ref().is_some_and(|predicate| !predicate.holds(&topic)) {
+            mapping.outbox = None;
+        }
         let mut name = topic.clone();
         let mut extra_keys: Vec<(String, String)> = Vec::new();
         for (router, predicate) in &mapping.routers {
@@ -210,14 +215,26 @@ impl Table {
             }
         }
         check_names(&id, &row)?;
-        let row = ConnectSchema::new(ConnectType::Struct(row)).with_name(&schema_name("Value"));
+        let row_name = schema_name("Value");
+        let row = ConnectSchema::new(ConnectType::Struct(row)).with_name(&row_name);
         let value = match &mapping.flatten {
             None => envelope_schema(&schema_name("Envelope"), &row),
             Some(_) => row,
         };
         let mapping = mapping.clone();
         let prefix = topic_prefix.to_owned();
-        let inner = Inner { id, prefix, topic, mapping, columns, key_places, key_tail, key, value };
+        let inner = Inner {
+            id,
+            prefix,
+            topic,
+            row_name,
+            mapping,
+            columns,
+            key_places,
+            key_tail,
+            key,
+            value,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -261,6 +278,12 @@ impl Table {
     #[cfg(feature = "avro")]
     pub(crate) fn key_columns(&self) -> impl Iterator<Item = &MappedColumn> {
         self.inner.key_places.iter().filter_map(|place| self.inner.columns.get(*place))
+    }
+
+    /// Name of the schema of a row.
+    #[cfg(feature = "avro")]
+    pub(crate) fn row_schema_name(&self) -> &str {
+        &self.inner.row_name
     }
 
     /// Texts of the fields that follow the columns in the key.

@@ -73,6 +73,13 @@ impl Row {
         Self { slots: table.columns().iter().enumerate().filter_map(slot).collect() }
     }
 
+    /// One column of a value.
+    pub(super) fn single(place: usize, table: &Table) -> Self {
+        let mut row = Self::value(table);
+        row.slots.retain(|slot| slot.column == place);
+        row
+    }
+
     /// Whether two rows are the same in the columns of this one, as far as both are known.
     pub(super) fn same(&self, old: &[Column<'_>], new: &[Column<'_>]) -> bool {
         self.slots.iter().all(|slot| match (old.get(slot.column), new.get(slot.column)) {

@@ -19,6 +19,7 @@
 
 mod avro_text;
 mod column;
+mod consumer;
 mod default_value;
 mod envelope;
 mod error;
@@ -49,6 +50,10 @@ mod value;
 
 pub use avro_text::AvroStyle;
 pub use column::ColumnDef;
+pub use consumer::{
+    Heartbeat, HeartbeatKey, LogicalMessage, MessageEvent, MessageKey, TableCount, TableEvent,
+    TransactionEvent, TransactionKey, TransactionStatus, from_json,
+};
 pub use envelope::{Envelope, Source, Transaction};
 pub use error::{Error, ErrorKind};
 pub use flatten::{AddedField, DeleteHandling, Flatten};

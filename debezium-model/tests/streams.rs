@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 
 use debezium_model::{
-    ErrorKind, EventStream, JsonWriter, Mapping, SchemaIds, Scratch, SourceBlock, TransactionBlock,
-    TransactionBound,
+    ConnectSchema, ErrorKind, EventStream, Heartbeat, HeartbeatKey, JsonWriter, Mapping,
+    MessageEvent, MessageKey, SchemaIds, Scratch, SourceBlock, TransactionBlock, TransactionBound,
+    TransactionEvent, TransactionKey, from_json,
 };
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 #[derive(Deserialize)]
@@ -96,6 +98,39 @@ fn base64_decode(text: &str) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD.decode(text).unwrap()
 }
 
+/// Through the consumer's type and back to the same text, from JSON and from Avro.
+fn read_back(stream: &EventStream, golden: &Golden) {
+    fn check<T: DeserializeOwned + Serialize>(text: &str, schema: &ConnectSchema, hex: &str) {
+        let whole: Value = serde_json::from_str(text).unwrap();
+        let event: T = from_json(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_value(&event).unwrap(), whole);
+        let schema = avro_wire::Schema::parse(&schema.to_avro()).unwrap();
+        let bytes = unhex(&hex[10..]);
+        let event: T = avro_wire::decode(&bytes, &schema).unwrap();
+        let mut again = Vec::new();
+        avro_wire::encode(&event, &schema, &mut again).unwrap();
+        assert_eq!(again, bytes);
+    }
+    let key = (golden.key_json.as_str(), stream.key_schema(), golden.key.as_str());
+    let value = (golden.value_json.as_str(), stream.value_schema(), golden.value.as_str());
+    match golden.kind.as_str() {
+        "heartbeat" => {
+            check::<HeartbeatKey>(key.0, key.1, key.2);
+            check::<Heartbeat>(value.0, value.1, value.2);
+        }
+        "transaction" => {
+            check::<TransactionKey>(key.0, key.1, key.2);
+            check::<TransactionEvent>(value.0, value.1, value.2);
+        }
+        _ => {
+            check::<MessageKey>(key.0, key.1, key.2);
+            let event: MessageEvent<String> = from_json(value.0.as_bytes()).unwrap();
+            let whole: Value = serde_json::from_str(value.0).unwrap();
+            assert_eq!(serde_json::to_value(&event).unwrap(), whole);
+        }
+    }
+}
+
 #[test]
 fn byte_for_byte() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/streams.json");
@@ -131,6 +166,7 @@ fn byte_for_byte() {
             JsonWriter::new(schema, false).write(&unhex(&hex[10..]), &mut text).unwrap();
             assert_eq!(&text, expected);
         }
+        read_back(&stream, golden);
         *kinds.entry(golden.kind.as_str()).or_insert(0) += 1;
     }
     assert!(kinds["heartbeat"] >= 3 && kinds["transaction"] >= 10 && kinds["message"] >= 2);

@@ -1,6 +1,6 @@
 //! What a client sees of a server that crashes or hangs.
 
-use std::{process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use embedded_services::postgres::{Config, ErrorKind, Postgres};
 use pgoutput::client::{self, Client, SlotOptions, StreamOptions};
@@ -78,11 +78,50 @@ async fn a_paused_server_is_silent_until_it_is_resumed() {
 async fn a_paused_server_can_be_stopped() {
     let mut server = Postgres::start(Config::new()).unwrap();
     let _session = connect(&server).await;
+    let family = family(&server);
     server.pause().unwrap();
+    leaves_nothing(server, &family);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_leaves_nothing() {
+    let mut server = Postgres::start(Config::new()).unwrap();
+    let _session = connect(&server).await;
+    let family = family(&server);
+    server.kill().unwrap();
+    server.kill().unwrap();
+    leaves_nothing(server, &family);
+}
+
+/// The server's processes.
+fn family(server: &Postgres) -> Vec<u32> {
+    let first = fs::read_to_string(server.data_dir().join("postmaster.pid")).unwrap();
+    let first: u32 = first.lines().next().unwrap().parse().unwrap();
+    let family: Vec<u32> = processes()
+        .into_iter()
+        .filter(|pair| pair.contains(&first))
+        .map(|[_, process]| process)
+        .collect();
+    assert!(family.len() > 3, "it has processes: {family:?}");
+    family
+}
+
+/// Parent and number of every process.
+fn processes() -> Vec<[u32; 2]> {
+    let output = Command::new("ps").args(["-A", "-o", "ppid=", "-o", "pid="]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let pair = |line: &str| {
+        let (parent, process) = line.trim().split_once(' ').unwrap();
+        [parent, process.trim()].map(|number| number.parse().unwrap())
+    };
+    text.lines().map(pair).collect()
+}
+
+fn leaves_nothing(server: Postgres, family: &[u32]) {
     let data = server.data_dir().to_owned();
     drop(server);
-    assert!(!data.exists());
-    let output = Command::new("ps").args(["-A", "-o", "args="]).output().unwrap();
-    let left = String::from_utf8_lossy(&output.stdout).contains(&*data.to_string_lossy());
-    assert!(!left, "no process of it is left");
+    assert!(!data.parent().unwrap().exists());
+    let left: Vec<_> =
+        processes().into_iter().filter(|[_, process]| family.contains(process)).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -24,6 +24,7 @@ pub struct Config {
     pub(super) min_session_timeout: Duration,
     pub(super) verifier: Option<Arc<dyn Verifier>>,
     pub(super) faults: Faults,
+    pub(super) retention_interval: Duration,
     #[cfg(feature = "broker-tls")]
     pub(super) tls: Option<super::tls::Identity>,
 }
@@ -59,6 +60,7 @@ impl Config {
             min_session_timeout: Duration::from_secs(6),
             verifier: None,
             faults: Faults::default(),
+            retention_interval: Duration::from_secs(300),
             #[cfg(feature = "broker-tls")]
             tls: None,
         }
@@ -122,6 +124,13 @@ impl Config {
     /// `group.min.session.timeout.ms`.
     pub const fn with_min_session_timeout(mut self, timeout: Duration) -> Self {
         self.min_session_timeout = timeout;
+        self
+    }
+
+    /// How often old records are looked for, five minutes by default, as Kafka's
+    /// `log.retention.check.interval.ms`. How much is kept is the topic's own setting.
+    pub const fn with_retention_interval(mut self, interval: Duration) -> Self {
+        self.retention_interval = interval;
         self
     }
 

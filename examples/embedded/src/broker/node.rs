@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::BrokerId;
@@ -119,6 +120,12 @@ impl Node {
         self.groups.sync_offsets()?;
         self.transactions.sync()
     }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 const CLUSTER_FILE: &str = "cluster-id";

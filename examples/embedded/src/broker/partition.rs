@@ -69,10 +69,10 @@ pub(super) struct Appended {
 }
 
 impl Partition {
-    pub(super) fn open(dir: &Path, config: &Config) -> io::Result<Self> {
+    pub(super) fn open(dir: &Path, segment_bytes: u64, config: &Config) -> io::Result<Self> {
         let mut producers = Producers::default();
         let mut transactions = Transactions::default();
-        let log = Log::open(dir, config.segment_bytes, |stored| {
+        let log = Log::open(dir, segment_bytes, |stored| {
             producers.record(&stored.header);
             transactions.record(&stored.header, stored.position, stored.outcome);
         })?;
@@ -195,6 +195,16 @@ impl Partition {
         let mut state = self.lock();
         state.waiting.retain(|other| other.strong_count() > 0);
         state.waiting.push(Arc::downgrade(waiter));
+    }
+
+    /// Removes old files as [`Log::retire`] does, but nothing of an open transaction.
+    pub(super) fn retire(&self, bytes: Option<u64>, since: Option<i64>) -> io::Result<()> {
+        let mut state = self.lock();
+        let keep_from = state.end(Isolation::Committed).offset;
+        let retired = state.log.retire(bytes, since, keep_from);
+        let first = state.log.first_offset();
+        state.transactions.forget_before(first);
+        retired
     }
 
     /// Flushes everything to the disk.

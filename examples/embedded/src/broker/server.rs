@@ -11,7 +11,7 @@ use super::config::Config;
 use super::connection;
 use super::error::{Error, ErrorKind};
 use super::faults::Faults;
-use super::node::Node;
+use super::node::{self, Node};
 
 /// A running broker. Dropping it stops it; what it acknowledged stays in its data directory.
 ///
@@ -133,6 +133,13 @@ async fn accept(node: Arc<Node>, listener: TcpListener, mut stopped: watch::Rece
     connections.spawn(async move { ticking.groups.keep_time().await });
     let ticking = Arc::clone(&node);
     connections.spawn(async move { ticking.transactions.keep_time(&ticking).await });
+    let retiring = Arc::clone(&node);
+    connections.spawn(async move {
+        loop {
+            tokio::time::sleep(retiring.config.retention_interval).await;
+            tokio::task::block_in_place(|| retiring.topics.retire(node::now_ms()));
+        }
+    });
     loop {
         tokio::select! {
             _ = stopped.changed() => break,

@@ -19,6 +19,29 @@ impl Settings {
         self.0.get(key).map(String::as_str)
     }
 
+    /// Size at which a new file is begun.
+    pub(super) fn segment_bytes(&self, default: u64) -> u64 {
+        self.get("segment.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(default)
+    }
+
+    /// How much of a partition is kept, in bytes; `None` for everything.
+    pub(super) fn retention_bytes(&self) -> Option<u64> {
+        self.retention("retention.bytes").and_then(|bytes| u64::try_from(bytes).ok())
+    }
+
+    /// How long records are kept, in milliseconds; `None` for ever.
+    pub(super) fn retention_ms(&self) -> Option<i64> {
+        self.retention("retention.ms").filter(|ms| *ms >= 0)
+    }
+
+    /// A topic that is only to be compacted loses nothing by age or size.
+    fn retention(&self, key: &str) -> Option<i64> {
+        let known = |key: &str| KNOWN.iter().find(|known| known.name == key);
+        let value = |key| self.get(key).or_else(|| known(key).map(|known| known.default));
+        let deletes = value("cleanup.policy")?.split(',').any(|policy| policy.trim() == "delete");
+        if deletes { value(key)?.parse().ok() } else { None }
+    }
+
     pub(super) fn max_message_bytes(&self, default: usize) -> usize {
         self.get("max.message.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(default)
     }
@@ -111,8 +134,7 @@ const fn known(name: &'static str, default: &'static str, form: Form) -> Known {
     Known { name, default, form }
 }
 
-/// What topics are usually made with. Retention and compaction are remembered and reported; the
-/// log is not cut by them.
+/// What topics are usually made with. Compaction is remembered and reported, but not done.
 const KNOWN: &[Known] = &[
     known("cleanup.policy", "delete", Form::Choices(&["delete", "compact"])),
     known("compression.type", "producer", Form::Choice(&["producer"])),
@@ -146,6 +168,11 @@ mod tests {
         let good = [("cleanup.policy", "compact,delete"), ("retention.ms", "-1")];
         let settings = parse(good.into_iter()).unwrap();
         assert_eq!(settings.get("retention.ms"), Some("-1"));
+        assert_eq!(settings.retention_ms(), None);
+        assert_eq!(Settings::default().retention_ms(), Some(604_800_000));
+        assert_eq!(Settings::default().retention_bytes(), None);
+        let compacted = [("cleanup.policy", "compact"), ("retention.bytes", "5")];
+        assert_eq!(parse(compacted.into_iter()).unwrap().retention_bytes(), None);
         for bad in [("retenton.ms", "1"), ("retention.ms", "-2"), ("cleanup.policy", "x\ty")] {
             assert!(parse([bad].into_iter()).is_err(), "{bad:?}");
         }

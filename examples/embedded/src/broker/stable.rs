@@ -52,6 +52,11 @@ impl Transactions {
         }
     }
 
+    /// Forgets what ended in front of an offset, because its records are gone.
+    pub(super) fn forget_before(&mut self, offset: i64) {
+        self.aborted.retain(|aborted| aborted.last_offset >= offset);
+    }
+
     pub(super) fn is_open(&self, producer_id: i64) -> bool {
         self.open.contains_key(&producer_id)
     }

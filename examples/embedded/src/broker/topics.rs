@@ -52,7 +52,7 @@ impl Topics {
         for line in persist::read(&topics.path())?.unwrap_or_default().lines() {
             let (name, id, count, settings) =
                 parse_line(line).ok_or_else(|| persist::damaged("a line of the topic file"))?;
-            let partitions = topics.open_partitions(&name, 0..count)?;
+            let partitions = topics.open_partitions(&name, 0..count, &settings)?;
             by_name.insert(name.clone(), Arc::new(Topic { name, id, settings, partitions }));
         }
         *topics.by_name.write().unwrap_or_else(PoisonError::into_inner) = by_name;
@@ -98,7 +98,7 @@ impl Topics {
         let count = self.check(name, partitions)?;
         // Left over from a topic that was being made or removed when the broker died.
         self.remove_directories(name, 0).map_err(storage)?;
-        let partitions = self.open_partitions(name, 0..count).map_err(storage)?;
+        let partitions = self.open_partitions(name, 0..count, &settings).map_err(storage)?;
         let topic =
             Arc::new(Topic { name: name.to_owned(), id: random_id(), settings, partitions });
         let mut topics = self.all();
@@ -118,7 +118,8 @@ impl Topics {
         }
         self.remove_directories(name, present).map_err(storage)?;
         let mut partitions = topic.partitions.clone();
-        partitions.extend(self.open_partitions(name, present..count).map_err(storage)?);
+        partitions
+            .extend(self.open_partitions(name, present..count, &topic.settings).map_err(storage)?);
         let grown = Arc::new(Topic {
             name: topic.name.clone(),
             id: topic.id,
@@ -146,6 +147,19 @@ impl Topics {
         self.remove_directories(name, 0).map_err(storage)
     }
 
+    /// Removes records that are too old or too many, whole files at a time.
+    pub(super) fn retire(&self, now_ms: i64) {
+        for topic in self.all() {
+            let bytes = topic.settings.retention_bytes();
+            let since = topic.settings.retention_ms().map(|ms| now_ms.saturating_sub(ms));
+            for partition in &topic.partitions {
+                if let Err(error) = partition.retire(bytes, since) {
+                    tracing::warn!(topic = topic.name, %error, "old records stay");
+                }
+            }
+        }
+    }
+
     fn put(&self, topic: &Arc<Topic>) {
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         by_name.insert(topic.name.clone(), Arc::clone(topic));
@@ -155,11 +169,13 @@ impl Topics {
         &self,
         name: &str,
         indexes: std::ops::Range<i32>,
+        settings: &Settings,
     ) -> io::Result<Vec<Arc<Partition>>> {
         let open = |index| {
             let dir = self.options.data_dir.join(format!("{name}-{index}"));
             let options = &self.options;
-            Partition::open(&dir, options).map(Arc::new)
+            let segment_bytes = settings.segment_bytes(options.segment_bytes);
+            Partition::open(&dir, segment_bytes, options).map(Arc::new)
         };
         indexes.map(open).collect()
     }

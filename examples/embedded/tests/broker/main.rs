@@ -22,6 +22,7 @@ mod killed;
 mod million;
 mod raw;
 mod records;
+mod retention;
 mod sasl;
 #[cfg(feature = "broker-tls")]
 mod tls;

@@ -107,6 +107,28 @@ impl Log {
         Some((self.around_time(newest)?, newest))
     }
 
+    /// Removes old files: those in front of the newest `bytes` bytes, and those whose newest record
+    /// is older than `since`. Records from offset `keep_from` on stay, and so does the newest file.
+    pub(super) fn retire(
+        &mut self,
+        bytes: Option<u64>,
+        since: Option<i64>,
+        keep_from: i64,
+    ) -> io::Result<()> {
+        while let [oldest, next, ..] = self.segments.as_slice() {
+            let without = self.end().saturating_sub(oldest.end());
+            let is_superfluous = bytes.is_some_and(|bytes| without >= bytes);
+            let is_too_old = since.is_some_and(|since| oldest.max_timestamp() < since);
+            if next.base_offset() > keep_from || !(is_superfluous || is_too_old) {
+                return Ok(());
+            }
+            // Whoever reads the file at the moment can go on.
+            fs::remove_file(segment::path(&self.dir, oldest.base_offset()))?;
+            self.segments.remove(0);
+        }
+        Ok(())
+    }
+
     fn roll_if_full(&mut self, incoming: usize) -> io::Result<()> {
         let Some(active) = self.segments.last() else { return Ok(()) };
         let room = self.segment_bytes.saturating_sub(active.len());

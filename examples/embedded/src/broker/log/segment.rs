@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::broker::batch::{self, BatchHeader, HEADER_LEN};
@@ -35,11 +35,18 @@ struct Landmark {
     max_timestamp_before: i64,
 }
 
+pub(super) fn path(dir: &Path, base_offset: i64) -> PathBuf {
+    dir.join(format!("{base_offset:020}{SUFFIX}"))
+}
+
 impl Segment {
     pub(super) fn open(dir: &Path, base_offset: i64, start: u64) -> io::Result<Self> {
-        let path = dir.join(format!("{base_offset:020}{SUFFIX}"));
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path(dir, base_offset))?;
         Ok(Self {
             base_offset,
             start,

@@ -11,7 +11,7 @@ mod state;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::protocol::StrBytes;
@@ -24,7 +24,7 @@ use super::batch::Outcome;
 use super::config::Config;
 use super::group::Commit;
 use super::journal::Journal;
-use super::node::Node;
+use super::node::{Node, now_ms};
 
 /// All transactions. Each has a lock of its own, held while it is written to or ended, so that no
 /// record can slip in behind the end marker. A journal lock is only taken inside of that.
@@ -425,12 +425,6 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Transaction> {
 
 fn new_producer_id(node: &Node) -> Result<i64, ResponseError> {
     node.next_producer_id().map_err(storage)
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn storage(error: io::Error) -> ResponseError {

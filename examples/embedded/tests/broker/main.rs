@@ -14,6 +14,7 @@
     reason = "helpers of tests may fail loudly"
 )]
 
+mod acceptance;
 mod client;
 mod durability;
 mod faults;

@@ -1,7 +1,9 @@
 //! The type table: from a PostgreSQL type to its mapping.
 
 use crate::column::ColumnDef;
-use crate::mapping::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Mapping, TimeMode};
+use crate::mapping::{
+    BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode,
+};
 use crate::schema::{ConnectField, ConnectSchema, ConnectType};
 
 /// How the values of a column are read and what they become.
@@ -195,7 +197,9 @@ impl Kind {
             }
             let element = Self::scalar(element_oid, element_name, typmod, column, mapping)?;
             return Some(match element {
-                Self::Bits(_) | Self::BitBool => Self::Lost(Box::new(element)),
+                Self::Bits(_) | Self::BitBool if mapping.fidelity == Fidelity::Debezium => {
+                    Self::Lost(Box::new(element))
+                }
                 element => Self::Array(Box::new(element)),
             });
         }
@@ -222,7 +226,7 @@ impl Kind {
             oid::OID => Self::Oid,
             oid::FLOAT4 => Self::Float32,
             oid::FLOAT8 => Self::Float64,
-            oid::NUMERIC => Self::Numeric(numeric(typmod, mapping.decimal)),
+            oid::NUMERIC => Self::Numeric(numeric(typmod, mapping)),
             oid::MONEY => Self::Money(money(mapping)),
             oid::DATE => Self::Date(match mapping.time {
                 TimeMode::Connect => Days::Connect,
@@ -422,13 +426,18 @@ impl Decimal {
 }
 
 /// The modifier of `numeric(p,s)` is `((p << 16) | (s & 0x7ff)) + 4`. Debezium reads the scale
-/// without its sign, so `numeric(4,-2)` has scale 2046 there, and so it has here.
-fn numeric(typmod: i32, mode: DecimalMode) -> Decimal {
+/// without its sign, so `numeric(4,-2)` has scale 2046 there, and so it has here, unless corrected:
+/// then it is a whole number of as many more digits.
+fn numeric(typmod: i32, mapping: &Mapping) -> Decimal {
     let declared = u32::try_from(typmod.wrapping_sub(4)).ok().filter(|_| typmod >= 4).map(|bits| {
         let precision = u16::try_from(bits >> 16).unwrap_or(u16::MAX);
-        (precision, usize::try_from(bits & 0x7ff).unwrap_or(0))
+        let scale = u16::try_from(bits & 0x7ff).unwrap_or(0);
+        if scale >= 0x400 && mapping.fidelity == Fidelity::Corrected {
+            return (precision.saturating_add(0x800 - scale), 0);
+        }
+        (precision, usize::from(scale))
     });
-    match (mode, declared) {
+    match (mapping.decimal, declared) {
         (DecimalMode::Precise, Some((precision, scale))) => Decimal::Fixed(Some(precision), scale),
         (DecimalMode::Precise, None) => Decimal::Variable,
         (DecimalMode::Double, _) => Decimal::Double,

@@ -82,7 +82,7 @@ pub enum Fidelity {
     /// null while streaming.
     #[default]
     Debezium,
-    /// Null stays null and `name` columns keep their values.
+    /// What the readme's table lists is done right.
     Corrected,
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind};
 use crate::flatten::{AddedField, DeleteHandling, Flatten};
-use crate::mapping::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, Mapping, TimeMode};
+use crate::mapping::{
+    BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode,
+};
 use crate::names::NameAdjustment;
 use crate::outbox::Outbox;
 use crate::route::{Router, TopicPredicate, whole};
@@ -77,6 +79,10 @@ fn option(found: &mut Properties, key: &str, value: &str) -> Result<bool, Error>
     let mapping = &mut found.mapping;
     match key {
         "topic.prefix" | "database.server.name" => found.topic_prefix = Some(value.to_owned()),
+        "fidelity" => {
+            let words = [("debezium", Fidelity::Debezium), ("correct", Fidelity::Corrected)];
+            mapping.fidelity = word(key, value, &words)?;
+        }
         "topic.transaction" => value.clone_into(&mut mapping.transaction_topic),
         "topic.heartbeat.prefix" | "heartbeat.topics.prefix" => {
             value.clone_into(&mut mapping.heartbeat_prefix);

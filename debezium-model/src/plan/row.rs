@@ -50,6 +50,8 @@ struct Slot {
     /// What stands for null stands for everything.
     constant: bool,
     treat: Option<Treat>,
+    /// Values that have no representation are errors.
+    strict: bool,
 }
 
 impl Row {
@@ -124,6 +126,10 @@ impl Row {
             out.extend(slot.branch);
             match write_value(slot, raw, buffers, out) {
                 Ok(Written::Value) => {}
+                // Nothing is lost without a word.
+                Ok(Written::Null) if slot.strict => {
+                    return Err((ErrorKind::OutOfRange, slot.column));
+                }
                 Ok(Written::Null) => {
                     out.truncate(start);
                     out.extend_from_slice(&slot.null);
@@ -194,7 +200,8 @@ impl Slot {
         }
         let lost = *kind == Kind::Name && mapping.fidelity == Fidelity::Debezium;
         let (kind, branch) = (kind.clone(), value_branch);
-        Self { column, kind, branch, null, unavailable, lost, constant, treat }
+        let strict = mapping.fidelity == Fidelity::Corrected;
+        Self { column, kind, branch, null, unavailable, lost, constant, treat, strict }
     }
 }
 
@@ -212,7 +219,7 @@ fn write_value(
     out: &mut Vec<u8>,
 ) -> Result<Written, ErrorKind> {
     match &slot.kind {
-        Kind::Array(element) => array(element, raw, buffers, out),
+        Kind::Array(element) => array(element, slot.strict, raw, buffers, out),
         Kind::Hstore(HstoreMode::Map) => map(raw, buffers, out),
         kind => Ok(match convert(kind, raw, &mut buffers.value)? {
             Scalar::Null => Written::Null,
@@ -230,6 +237,7 @@ fn write_value(
 /// One block with its count, then the block of none that ends an array.
 fn array(
     element: &Kind,
+    strict: bool,
     raw: Raw<'_>,
     buffers: &mut Buffers,
     out: &mut Vec<u8>,
@@ -242,7 +250,11 @@ fn array(
     let optional = element.array_allows_null();
     while let Some(item) = elements.next(&mut buffers.element)? {
         let scalar = match item {
-            ArrayItem::Value(raw) => convert(element, raw, &mut buffers.value)?,
+            ArrayItem::Value(raw) => match convert(element, raw, &mut buffers.value)? {
+                Scalar::Null if strict => return Ok(Written::Null),
+                scalar => scalar,
+            },
+            ArrayItem::Nested if strict => return Ok(Written::Null),
             ArrayItem::Null | ArrayItem::Nested => Scalar::Null,
         };
         match (scalar, optional) {

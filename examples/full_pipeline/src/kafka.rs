@@ -1,6 +1,9 @@
 //! Kafka clients: one way to configure them, topics made explicitly, IAM tokens when asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use msk_iam_auth::{EnvironmentCredentials, Region, Signer, TokenProvider};
 use rdkafka::{
@@ -55,6 +58,8 @@ impl Login {
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN)",
             )
         })?;
+        // Clients ask for tokens on threads of their own, perhaps hours from now.
+        tokio::spawn(provider.keep_fresh());
         Ok(Self { tokens: Some(Arc::new(provider)) })
     }
 
@@ -143,18 +148,11 @@ pub(crate) fn creation_error(error: KafkaError) -> Error {
 ///
 /// Nobody answered within ten seconds.
 pub(crate) async fn reach(settings: &ClientSettings, login: &Login) -> Result<(), Error> {
-    let mut config = base(settings);
-    finish(&mut config, settings);
-    let context = LoginContext(login.clone());
-    let brokers = settings.brokers.clone();
-    let iam = settings.iam;
+    let config = base(settings);
+    let (settings, login) = (settings.clone(), login.clone());
     run_blocking(move || {
-        let consumer: BaseConsumer<LoginContext> =
-            config.create_with_context(context).map_err(creation_error)?;
-        if iam {
-            // The token callback is an event of the client's own queue.
-            consumer.poll(Duration::from_millis(100));
-        }
+        let brokers = &settings.brokers;
+        let consumer = consumer(config, &settings, &login)?;
         consumer.fetch_metadata(None, FIRST_CONTACT).map(|_| ()).map_err(|error| {
             Error::new(Part::Kafka, format!("cannot reach Kafka at {brokers}"))
                 .with_cause(error)
@@ -163,6 +161,26 @@ pub(crate) async fn reach(settings: &ClientSettings, login: &Login) -> Result<()
         })
     })
     .await
+}
+
+/// A consumer for questions, ready to ask them. Blocks for a moment: the token callback is an event
+/// of the client's own queue, and nothing is answered before somebody has polled it.
+///
+/// # Errors
+///
+/// librdkafka refuses the properties.
+pub(crate) fn consumer(
+    mut config: ClientConfig,
+    settings: &ClientSettings,
+    login: &Login,
+) -> Result<BaseConsumer<LoginContext>, Error> {
+    finish(&mut config, settings);
+    let consumer: BaseConsumer<LoginContext> =
+        config.create_with_context(LoginContext(login.clone())).map_err(creation_error)?;
+    if settings.iam {
+        consumer.poll(Duration::from_millis(100));
+    }
+    Ok(consumer)
 }
 
 /// Creates topics that do not exist yet.
@@ -175,6 +193,9 @@ pub(crate) async fn create_topics(
     login: &Login,
     topics: &[(&str, bool)],
 ) -> Result<(), Error> {
+    if settings.iam {
+        return expect_topics(settings, login, topics).await;
+    }
     let mut config = base(settings);
     finish(&mut config, settings);
     let admin: AdminClient<LoginContext> =
@@ -202,6 +223,48 @@ pub(crate) async fn create_topics(
         }
     }
     Ok(())
+}
+
+/// Waits until topics are there. The client library's administrative client never serves the queue
+/// that tokens come through, so with IAM the broker makes the topics (`auto.create.topics.enable`)
+/// or somebody has made them before.
+async fn expect_topics(
+    settings: &ClientSettings,
+    login: &Login,
+    topics: &[(&str, bool)],
+) -> Result<(), Error> {
+    let mut config = base(settings);
+    config.set("allow.auto.create.topics", "true");
+    let (settings, login) = (settings.clone(), login.clone());
+    let topics: Vec<(String, bool)> =
+        topics.iter().map(|(name, compacted)| ((*name).to_owned(), *compacted)).collect();
+    run_blocking(move || {
+        let consumer = consumer(config, &settings, &login)?;
+        for (topic, compacted) in &topics {
+            let deadline = Instant::now() + FIRST_CONTACT;
+            loop {
+                let metadata =
+                    consumer.fetch_metadata(Some(topic), FIRST_CONTACT).map_err(|error| {
+                        Error::new(Part::Kafka, format!("cannot ask for the topic {topic}"))
+                            .with_cause(error)
+                            .with_retryable(true)
+                    })?;
+                if metadata.topics().iter().any(|found| !found.partitions().is_empty()) {
+                    break;
+                }
+                if Instant::now() > deadline {
+                    let policy = if *compacted { " with cleanup.policy=compact" } else { "" };
+                    return Err(Error::new(Part::Kafka, format!("there is no topic {topic}"))
+                        .with_advice(format!(
+                            "create it{policy}, or let the broker do it (auto.create.topics.enable)"
+                        )));
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Runs a blocking call of librdkafka off the async threads.

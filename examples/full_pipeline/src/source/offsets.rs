@@ -3,17 +3,13 @@
 
 use std::time::Duration;
 
-use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
-};
+use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     config::SourceConfig,
     error::{Error, Part},
-    kafka::{self, Login, LoginContext},
+    kafka::{self, Login},
 };
 
 const ANSWER: Duration = Duration::from_secs(10);
@@ -35,8 +31,7 @@ pub(crate) async fn read(config: &SourceConfig, login: &Login) -> Result<Option<
     client.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
     // Assigned by hand: the group is only a name that librdkafka wants.
     client.set("group.id", format!("{}-position", config.name));
-    kafka::finish(&mut client, &config.kafka);
-    let context = LoginContext(login.clone());
+    let (settings, login) = (config.kafka.clone(), login.clone());
     let (topic, name) = (config.offsets_topic.clone(), config.name.clone());
     kafka::run_blocking(move || {
         let failed = |cause: KafkaError| {
@@ -44,8 +39,7 @@ pub(crate) async fn read(config: &SourceConfig, login: &Login) -> Result<Option<
                 .with_cause(cause)
                 .with_retryable(true)
         };
-        let consumer: BaseConsumer<LoginContext> =
-            client.create_with_context(context).map_err(kafka::creation_error)?;
+        let consumer = kafka::consumer(client, &settings, &login)?;
         let metadata = consumer.fetch_metadata(Some(&topic), ANSWER).map_err(failed)?;
         let partitions: Vec<i32> = metadata
             .topics()

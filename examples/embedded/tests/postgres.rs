@@ -79,6 +79,18 @@ fn settings_are_applied() {
 }
 
 #[test]
+fn settings_can_be_reloaded() {
+    let server = Postgres::start(Config::new()).unwrap();
+    query(&server, "ALTER SYSTEM SET work_mem = '7MB'");
+    query(&server, "SELECT pg_reload_conf()");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while query(&server, "SHOW work_mem") != ["7MB"] {
+        assert!(Instant::now() < deadline, "it does not reload");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_setting_the_server_refuses_shows_in_the_error() {
     let error = Postgres::start(Config::new().with_setting("shared_buffers", "few")).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Exited);
@@ -142,7 +154,16 @@ fn a_panic_cleans_up() {
 
 #[test]
 fn a_killed_owner_leaves_no_orphan() {
-    let mut owner = again("child_starts_and_waits", &[]);
+    is_gone_with_its_owner(&[]);
+}
+
+#[test]
+fn a_killed_owner_leaves_no_paused_orphan() {
+    is_gone_with_its_owner(&[("TEST_PAUSED", Path::new("yes"))]);
+}
+
+fn is_gone_with_its_owner(variables: &[(&str, &Path)]) {
+    let mut owner = again("child_starts_and_waits", variables);
     let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
     let facts = lines.by_ref().map(Result::unwrap).find_map(|line| {
         let (_, facts) = line.split_once("RUNNING ")?;
@@ -164,9 +185,12 @@ fn a_killed_owner_leaves_no_orphan() {
 }
 
 #[test]
-#[ignore = "is run by a_killed_owner_leaves_no_orphan, in a process to be killed"]
+#[ignore = "is run by is_gone_with_its_owner, in a process to be killed"]
 fn child_starts_and_waits() {
-    let server = Postgres::start(Config::new()).unwrap();
+    let mut server = Postgres::start(Config::new()).unwrap();
+    if env::var_os("TEST_PAUSED").is_some() {
+        server.pause().unwrap();
+    }
     println!("\nRUNNING {} {} {}", server.port(), postmaster(&server), server.data_dir().display());
     // Nobody writes: this waits to be killed.
     let _ = io::stdin().read(&mut [0]);

@@ -102,6 +102,8 @@ pub(super) const PAUSED: &str = "paused";
 const SCRIPT: &str = r#"
 folder=$1
 shift
+# What the kernel sends to the group when its owner has died and a member is stopped.
+trap '' HUP
 exec 3<&0 </dev/null
 "$@" 3<&- &
 program=$!

@@ -68,6 +68,23 @@ async fn standby_of_16() {
     follows_and_is_promoted("standby_of_16", Config::new().with_version(16).without_fetch()).await;
 }
 
+#[cfg(feature = "postgres-tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn standby_with_tls_has_the_authority_of_its_primary() {
+    use pgoutput::client::SslMode;
+
+    let config = Config::new().without_fetch().with_ssl();
+    let Some((server, standby)) = pair("standby_with_tls", config) else { return };
+    let same = [&server, &standby].map(|one| std::fs::read(one.ca_path().unwrap()).unwrap());
+    assert_eq!(same[0], same[1]);
+    drop(server);
+    let config = crate::config(&standby)
+        .with_ssl_mode(SslMode::VerifyFull)
+        .with_ssl_root_cert(standby.ca_path().unwrap());
+    let mut reader = Client::connect(&config).await.unwrap();
+    assert_eq!(one(&mut reader, "SELECT pg_is_in_recovery()").await.as_deref(), Some("t"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_standby_is_promoted() {
     let mut server = Postgres::start(Config::new()).unwrap();

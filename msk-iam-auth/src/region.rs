@@ -38,7 +38,7 @@ impl Region {
     /// [`ErrorKind::NoRegionInHost`] for a host that does not say, such as a custom name.
     pub fn from_host(host: &str) -> Result<Self, Error> {
         find(&host.to_ascii_lowercase())
-            .map(|region| Self(region.to_owned()))
+            .and_then(|region| Self::new(region).ok())
             .ok_or_else(|| ErrorKind::NoRegionInHost(host.to_owned()).into())
     }
 
@@ -128,6 +128,8 @@ mod tests {
         ] {
             assert_eq!(Region::from_host(host).ok().as_ref().map(Region::as_str), region, "{host}");
         }
+        let long = format!("b-1.x.kafka.us-west-{}.amazonaws.com", "1".repeat(60));
+        assert!(Region::from_host(&long).is_err(), "longer than a label may be");
         for name in ["", "US-EAST-1", "us east 1", "us-east-1\n", "us/east"] {
             assert!(Region::new(name).is_err(), "{name}");
         }

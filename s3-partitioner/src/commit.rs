@@ -1,5 +1,3 @@
-use std::fmt::Write as _;
-
 use crate::{Error, ErrorKind};
 
 /// The commits of **one topic partition** that make its objects exactly-once for every way of
@@ -57,6 +55,8 @@ impl CommitPlan {
             .strip_prefix("{\"end\":")
             .and_then(|rest| rest.strip_suffix('}'))
             .and_then(|digits| digits.parse::<i64>().ok())
+            // `+5` and `007` are numbers too, but nothing of ours writes them.
+            .filter(|end| announcement(*end) == metadata)
             .ok_or_else(|| Error::new(ErrorKind::Metadata))?;
         Ok(Self { resume: committed, forced_end: (end >= committed).then_some(end) })
     }
@@ -66,10 +66,7 @@ impl CommitPlan {
     #[must_use]
     pub fn intent(&mut self, end: i64) -> String {
         self.forced_end = Some(end);
-        let mut metadata = String::with_capacity(28);
-        // Writing to a String cannot fail.
-        let _ = write!(metadata, "{{\"end\":{end}}}");
-        metadata
+        announcement(end)
     }
 
     /// Step 3: the objects up to `end` are complete. Returns the offset to commit, with empty
@@ -91,5 +88,27 @@ impl CommitPlan {
     #[must_use]
     pub const fn forced_end(&self) -> Option<i64> {
         self.forced_end
+    }
+}
+
+fn announcement(end: i64) -> String {
+    format!("{{\"end\":{end}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_intent_writes_is_taken() {
+        for foreign in
+            [r#"{"end":+5}"#, r#"{"end":007}"#, r#"{"end": 5}"#, r#"{"end":}"#, "5", "{}"]
+        {
+            assert!(CommitPlan::recover(0, foreign).is_err(), "{foreign}");
+        }
+        for end in [0, 5, i64::MAX] {
+            let written = CommitPlan::new(0).intent(end);
+            assert_eq!(CommitPlan::recover(0, &written).unwrap().forced_end(), Some(end));
+        }
     }
 }

@@ -20,6 +20,7 @@ const DIR: &str = "BROKER_OF_A_CHILD";
 /// Not a test of its own: what the process that is to be killed does. It is this test program,
 /// told by its environment where to keep the data.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "the process that another test kills"]
 async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let config = Config::new(Path::new(&dir)).with_auto_create_topics().with_fsync();
@@ -31,7 +32,7 @@ async fn child() {
 
 fn spawn(dir: &Path) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killed::child", "--nocapture"])
+        .args(["--exact", "killed::child", "--nocapture", "--ignored"])
         .env(DIR, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

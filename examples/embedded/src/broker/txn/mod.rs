@@ -438,3 +438,6 @@ const MAX_TIMEOUT_MS: i32 = 15 * 60 * 1000;
 const LAST_EPOCH: i16 = i16::MAX - 2;
 /// After a failure to write.
 const RETRY_MS: i64 = 1000;
+
+#[cfg(test)]
+mod tests;

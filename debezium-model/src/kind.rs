@@ -354,6 +354,7 @@ impl Kind {
     }
 
     /// Whether the values are text, so that they can be masked and hashed.
+    #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
     pub(crate) fn is_text(&self) -> bool {
         matches!(
             self,

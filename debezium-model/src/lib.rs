@@ -26,6 +26,7 @@ mod error;
 mod flatten;
 mod json;
 mod kind;
+mod logical;
 mod mapping;
 mod names;
 mod op;
@@ -57,6 +58,7 @@ pub use consumer::{
 pub use envelope::{Envelope, Source, Transaction};
 pub use error::{Error, ErrorKind};
 pub use flatten::{AddedField, DeleteHandling, Flatten};
+pub use logical::{Point, VariableScaleDecimal, bits, decimal_text, moment};
 pub use mapping::{BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode};
 pub use names::NameAdjustment;
 pub use op::{Op, Snapshot};

@@ -82,6 +82,7 @@ struct Inner {
     row_name: String,
     mapping: Mapping,
     columns: Vec<MappedColumn>,
+    #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
     key_places: Vec<usize>,
     /// Texts of the fields that routers add to the key.
     #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
@@ -110,6 +111,7 @@ pub(crate) struct Mapped {
     /// In keys, where options for single columns do not reach.
     pub(crate) key_field: ConnectField,
     /// What becomes of its values, but not in keys.
+    #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
     pub(crate) rules: Vec<Rule>,
 }
 

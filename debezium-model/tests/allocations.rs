@@ -42,6 +42,51 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
+fn masks_hashes_headers_and_json_cost_no_allocation() {
+    let mapping = Mapping::from_properties([
+        ("column.mask.hash.SHA-256.with.salt.x", "s.t.a"),
+        ("column.mask.hash.v2.SHA-512.with.salt.x", "s.t.b"),
+        ("column.mask.with.5.chars", "s.t.c"),
+        ("column.truncate.to.5.chars", "s.t.d"),
+        ("include.unknown.datatypes", "true"),
+    ])
+    .unwrap()
+    .mapping;
+    let mut columns: Vec<ColumnDef> =
+        ["a", "b", "c", "d"].map(|name| ColumnDef::new(name, 25, "text")).into();
+    columns.push(ColumnDef::new("e", 718, "circle"));
+    columns.insert(0, ColumnDef::new("id", 23, "int4").with_not_null().with_key_position(1));
+    columns.push(ColumnDef::new("f", 701, "float8"));
+    let table = Table::new("p", TableId::new("s", "t"), columns, &mapping).unwrap();
+    let text = |text: &'static str| Column::Text(text.as_bytes());
+    let row = ["7", "secret", "hush", "hidden", "cut me off", "<(1,2),3>", "1.5e-7"].map(text);
+    let mut old = row;
+    old[0] = text("8");
+    let source = SourceBlock::new("d", 99, 1_700_000_000_000_000);
+    let plan = table.plan();
+    let writer = debezium_model::JsonWriter::new(table.value_schema(), true);
+    let (mut scratch, mut json, mut headers) = (Scratch::new(), String::new(), 0);
+    let mut round = || {
+        let change = Change::update(Some(Before::Full(&old)), &row);
+        plan.encode(&change, &source, SchemaIds::new(Some(1), 2), &mut scratch, &mut |record| {
+            json.clear();
+            if let Some(value) = record.value {
+                writer.write(&value[5..], &mut json).unwrap();
+            }
+            headers += record.headers.iter().count();
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    };
+    round();
+    let before = COUNT.get();
+    (0..100).for_each(|_| round());
+    assert_eq!(COUNT.get() - before, 0);
+    assert_eq!(headers, 303);
+    assert!(json.contains("*****") && json.contains("\"cut m\"") && json.contains("1.5E-7"));
+}
+
+#[test]
 fn rows_cost_no_allocation() {
     let types: &[(&str, u32, i32, &str)] = &[
         ("id", 20, -1, "123456789"),

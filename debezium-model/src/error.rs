@@ -32,6 +32,9 @@ pub enum ErrorKind {
     /// or leave a gap, or two fields that end up with the same name.
     #[error("inconsistent table description")]
     InvalidTable,
+    /// Avro does not allow the name of a column as that of a field.
+    #[error("not a name for Avro; set field.name.adjustment.mode to avro or avro_unicode")]
+    InvalidName,
     /// The text form of a column value is not one PostgreSQL prints for its type.
     #[error("malformed text value")]
     MalformedText,

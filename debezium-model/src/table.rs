@@ -300,6 +300,30 @@ impl Table {
         &self.inner.mapping
     }
 
+    /// Whether Avro allows the names of all fields. Where it does not, Confluent's converter fails
+    /// at the first record, and a registry would refuse the schema; JSON takes any name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidName`], with the first such column.
+    pub fn check_avro_names(&self) -> Result<(), Error> {
+        let valid = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let refused = self.columns().iter().find(|column| {
+            let mapped = column.mapped.as_ref().filter(|_| column.in_value || column.in_key);
+            mapped.is_some_and(|mapped| !valid(&mapped.field.name))
+        });
+        match refused {
+            None => Ok(()),
+            Some(column) => {
+                let (table, name) = (self.id().to_string(), column.def.name());
+                Err(Error::column(ErrorKind::InvalidName, &table, name))
+            }
+        }
+    }
+
     /// Whether rows may come in binary: every mapped column has a binary form that can be read
     /// exactly.
     #[must_use]

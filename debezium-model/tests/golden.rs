@@ -341,6 +341,11 @@ fn run(path: &Path) -> (usize, usize) {
             let expected = golden.next().unwrap();
             let context = format!("{name}, {} of {}, record {at}", message.op, message.table);
             assert_eq!(table.topic(), expected.topic, "{context}");
+            let value = expected.value_schema.as_deref().and_then(|id| schemas.get(id));
+            if let Some(schema) = value {
+                let refused = table.check_avro_names().is_err();
+                assert_eq!(refused, schema.avro.is_none(), "{context}");
+            }
             let sides = [
                 (&expected.key_schema, table.key_schema()),
                 (&expected.value_schema, Some(table.value_schema())),
@@ -416,5 +421,5 @@ fn every_scenario_byte_for_byte() {
         }
     }
     assert!(failures.is_empty(), "{failures:?}");
-    assert!(total.0 >= 105 && total.1 >= 325, "only {total:?} schemas and records compared");
+    assert!(total.0 >= 131 && total.1 >= 375, "only {total:?} schemas and records compared");
 }

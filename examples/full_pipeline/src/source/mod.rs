@@ -301,6 +301,7 @@ impl Source {
             &self.config.offsets_topic,
             Some(self.config.name.as_bytes()),
             Some(&value),
+            None,
         )?;
         self.positions.fetch_add(1, Ordering::Relaxed);
         self.tracker.commit(transaction, at.get());

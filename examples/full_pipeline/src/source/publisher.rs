@@ -28,7 +28,22 @@ const IN_FLIGHT: usize = 4 << 20;
 pub(crate) struct Publisher {
     producer: ThreadedProducer<Context>,
     tracker: Arc<Tracker>,
+    context: Vec<(String, String)>,
+    /// The connector's headers, made once.
     headers: Option<OwnedHeaders>,
+}
+
+/// A header of one record, as Connect's converter writes it: text, or JSON for a struct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnHeader {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+    /// Whether it stands before the connector's own.
+    pub(crate) leads: bool,
+}
+
+fn insert_text(all: OwnedHeaders, (key, value): &(String, String)) -> OwnedHeaders {
+    all.insert(Header { key, value: Some(value.as_str()) })
 }
 
 struct Context {
@@ -99,14 +114,24 @@ impl Publisher {
         kafka::finish(&mut config, settings);
         let context = Context { tracker: tracker.clone(), login: login.clone() };
         let producer = config.create_with_context(context).map_err(kafka::creation_error)?;
-        let headers = (!headers.is_empty()).then(|| {
-            headers
-                .iter()
-                .fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
-                    all.insert(Header { key, value: Some(*value) })
-                })
+        let context: Vec<(String, String)> =
+            headers.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let headers = (!context.is_empty()).then(|| {
+            context.iter().fold(OwnedHeaders::new_with_capacity(context.len()), insert_text)
         });
-        Ok(Self { producer, tracker, headers })
+        Ok(Self { producer, tracker, context, headers })
+    }
+
+    /// The headers of a record that has some of its own: the other key of a key change stands
+    /// before the connector's, what else there is behind them.
+    pub(crate) fn headers_with(&self, own: &[OwnHeader]) -> OwnedHeaders {
+        let room = OwnedHeaders::new_with_capacity(self.context.len() + own.len());
+        let insert = |all: OwnedHeaders, own: &OwnHeader| {
+            all.insert(Header { key: &own.name, value: own.value.as_deref() })
+        };
+        let all = own.iter().filter(|own| own.leads).fold(room, insert);
+        let all = self.context.iter().fold(all, insert_text);
+        own.iter().filter(|own| !own.leads).fold(all, insert)
     }
 
     /// Waits until there is room for more.
@@ -115,13 +140,15 @@ impl Publisher {
         self.check()
     }
 
-    /// Hands one record to the producer, which copies it. A value of `None` is a tombstone.
+    /// Hands one record to the producer, which copies it. A value of `None` is a tombstone; without
+    /// `headers` it has the connector's.
     pub(crate) fn send(
         &self,
         transaction: usize,
         topic: &str,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
+        headers: Option<OwnedHeaders>,
     ) -> Result<(), Error> {
         let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, transaction);
@@ -131,8 +158,8 @@ impl Publisher {
         if let Some(value) = value {
             record = record.payload(value);
         }
-        if let Some(headers) = &self.headers {
-            record = record.headers(headers.clone());
+        if let Some(headers) = headers.or_else(|| self.headers.clone()) {
+            record = record.headers(headers);
         }
         self.tracker.sent(transaction, bytes);
         loop {

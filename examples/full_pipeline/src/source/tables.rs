@@ -4,12 +4,13 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use debezium_model::{
-    Change, ColumnDef, MappedColumn, Plan, Record, SchemaIds, Scratch, SourceBlock, Table, TableId,
+    Change, ColumnDef, HeaderValue, Headers, JsonWriter, MappedColumn, Plan, Record, SchemaIds,
+    Scratch, SourceBlock, Table, TableId,
 };
 use pgoutput::Relation;
 use registry_client::{Client as Registry, NewSchema, Subject};
 
-use super::publisher::Publisher;
+use super::publisher::{OwnHeader, Publisher};
 use crate::{
     config::SourceConfig,
     error::{Error, Part},
@@ -24,9 +25,41 @@ pub(crate) struct Compiled {
     table: Table,
     plan: Plan,
     ids: SchemaIds,
+    key_writer: Option<JsonWriter>,
 }
 
+/// Bytes of a Confluent frame before its datum.
+const FRAME: usize = 5;
+
 impl Compiled {
+    /// A record's own headers in Connect's text.
+    fn headers(&self, headers: &Headers<'_>) -> Result<Vec<OwnHeader>, Error> {
+        headers
+            .iter()
+            .map(|header| {
+                let (value, leads) = match header.value {
+                    HeaderValue::Text(text) => (Some(text.to_owned()), false),
+                    HeaderValue::Long(number) => (Some(number.to_string()), false),
+                    HeaderValue::Key(framed) => (self.key_text(framed)?, true),
+                    _ => (None, false),
+                };
+                Ok(OwnHeader { name: header.name.to_owned(), value, leads })
+            })
+            .collect()
+    }
+
+    fn key_text(&self, framed: &[u8]) -> Result<Option<String>, Error> {
+        let (Some(writer), Some((_, datum))) = (&self.key_writer, framed.split_at_checked(FRAME))
+        else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        writer.write(datum, &mut text).map_err(|error| {
+            Error::new(Part::Data, format!("cannot show a key of {}", self.topic)).with_cause(error)
+        })?;
+        Ok(Some(text))
+    }
+
     /// The columns in table order.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &MappedColumn> {
         self.table.columns().iter()
@@ -84,6 +117,7 @@ pub(crate) async fn compile(
     };
     let value =
         register(registry, metrics, &topic, "value", &table.value_schema().to_avro()).await?;
+    let key_writer = table.key_schema().map(|schema| JsonWriter::new(schema, false));
     Ok(Compiled {
         schema: schema.to_owned(),
         name: name.to_owned(),
@@ -91,6 +125,7 @@ pub(crate) async fn compile(
         plan: table.plan(),
         table,
         ids: SchemaIds::new(key, value),
+        key_writer,
     })
 }
 
@@ -173,7 +208,15 @@ impl Encoder {
             &mut |record: Record<'_>| {
                 let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
                 metrics.message_bytes.add(bytes as u64);
-                sent = publisher.send(transaction, &table.topic, record.key, record.value);
+                let headers = if record.headers.is_empty() {
+                    Ok(None)
+                } else {
+                    table.headers(&record.headers).map(|own| Some(publisher.headers_with(&own)))
+                };
+                let topic = record.topic.unwrap_or(&table.topic);
+                sent = headers.and_then(|headers| {
+                    publisher.send(transaction, topic, record.key, record.value, headers)
+                });
                 if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             },
         );

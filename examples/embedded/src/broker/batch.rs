@@ -142,6 +142,18 @@ pub(super) fn stamp(batch: &mut [u8], base_offset: i64) {
     }
 }
 
+/// Writes length, highest timestamp and number of records into the head of a whole batch, and the
+/// checksum that then is right, which is returned.
+pub(super) fn reseal(batch: &mut [u8], max_timestamp: i64, record_count: i32) -> Option<u32> {
+    let length = i32::try_from(batch.len().checked_sub(LENGTH_END)?).ok()?;
+    batch.get_mut(8..LENGTH_END)?.copy_from_slice(&length.to_be_bytes());
+    batch.get_mut(35..43)?.copy_from_slice(&max_timestamp.to_be_bytes());
+    batch.get_mut(57..HEADER_LEN)?.copy_from_slice(&record_count.to_be_bytes());
+    let crc = crc32c::crc32c(batch.get(CRC_START..)?);
+    batch.get_mut(17..CRC_START)?.copy_from_slice(&crc.to_be_bytes());
+    Some(crc)
+}
+
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -243,8 +255,8 @@ pub(super) fn first_since(header: &BatchHeader, batch: &[u8], since: i64) -> (i6
     }
     let mut records = batch.get(HEADER_LEN..).unwrap_or_default();
     for _ in 0..header.record_count {
-        let Some(record) = split_record(&mut records) else { break };
-        let Some((timestamp_delta, offset_delta)) = record_deltas(record) else { break };
+        let Some(mut record) = split_record(&mut records) else { break };
+        let Some((timestamp_delta, offset_delta)) = record_deltas(&mut record) else { break };
         let timestamp = header.base_timestamp.saturating_add(timestamp_delta);
         if timestamp >= since {
             return (header.base_offset.saturating_add(offset_delta), timestamp);
@@ -253,20 +265,21 @@ pub(super) fn first_since(header: &BatchHeader, batch: &[u8], since: i64) -> (i6
     fallback
 }
 
-fn split_record<'a>(records: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn split_record<'a>(records: &mut &'a [u8]) -> Option<&'a [u8]> {
     let len = usize::try_from(zigzag(records)?).ok()?;
     let (record, rest) = records.split_at_checked(len)?;
     *records = rest;
     Some(record)
 }
 
-fn record_deltas(mut record: &[u8]) -> Option<(i64, i64)> {
+/// Of the timestamp and of the offset, at the start of what [`split_record`] gives.
+pub(super) fn record_deltas(record: &mut &[u8]) -> Option<(i64, i64)> {
     let (_attributes, rest) = record.split_first()?;
-    record = rest;
-    Some((zigzag(&mut record)?, zigzag(&mut record)?))
+    *record = rest;
+    Some((zigzag(record)?, zigzag(record)?))
 }
 
-fn zigzag(bytes: &mut &[u8]) -> Option<i64> {
+pub(super) fn zigzag(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;

@@ -127,8 +127,9 @@ impl Config {
         self
     }
 
-    /// How often old records are looked for, five minutes by default, as Kafka's
-    /// `log.retention.check.interval.ms`. How much is kept is the topic's own setting.
+    /// How often records to remove are looked for, be they old or outdated by others of their key:
+    /// every five minutes by default, as Kafka's `log.retention.check.interval.ms`. What is kept is
+    /// the topic's own setting.
     pub const fn with_retention_interval(mut self, interval: Duration) -> Self {
         self.retention_interval = interval;
         self

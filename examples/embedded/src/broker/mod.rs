@@ -18,7 +18,7 @@
 //!
 //! Served: topics, idempotent produce, fetch with long polling, offsets by time, consumer groups of
 //! the classic kind with either rebalance protocol, committed offsets, transactions, SASL, TLS. Not served:
-//! replication, compaction, quotas, access control.
+//! replication, quotas, access control.
 //!
 //! A request goes from `connection` through `wire`, which checks and decodes it, to a function of
 //! `api`; those work on `partition` and its `log`, on `topics` and on the coordinators of `group`
@@ -37,6 +37,7 @@ mod node;
 mod partition;
 mod persist;
 mod producers;
+mod records;
 mod sasl;
 mod server;
 mod settings;

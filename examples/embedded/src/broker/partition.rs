@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 use super::batch::{self, BatchHeader, Outcome};
 use super::config::{Config, Durability};
 use super::faults::Faults;
-use super::log::{self, Log};
+use super::log::{self, Context, Log, Rules};
 use super::producers::{Producers, Verdict};
 use super::stable::{Aborted, Place, Transactions};
 
@@ -19,6 +20,8 @@ use super::stable::{Aborted, Place, Transactions};
 pub(super) struct Partition {
     state: Mutex<State>,
     disk: Disk,
+    /// Changed under the lock of the state.
+    retired: AtomicBool,
 }
 
 /// How to write.
@@ -84,7 +87,7 @@ impl Partition {
             waiting: Vec::new(),
         };
         let disk = Disk { durability: config.durability, faults: config.faults.clone() };
-        Ok(Self { state: Mutex::new(state), disk })
+        Ok(Self { state: Mutex::new(state), disk, retired: AtomicBool::new(false) })
     }
 
     /// Checks and stores the batch of a produce request, once.
@@ -130,7 +133,11 @@ impl Partition {
             if offset == state.visible.offset {
                 return Ok(state.visible.position);
             }
-            state.log.around_offset(offset).ok_or(ResponseError::KafkaStorageError)?
+            // Nothing when the rest was removed by compaction.
+            let Some(span) = state.log.around_offset(offset) else {
+                return Ok(state.visible.position);
+            };
+            span
         };
         let found = log::seek(&span, |header| header.next_offset() > offset).map_err(storage)?;
         found.map(|(position, _)| position).ok_or(ResponseError::KafkaStorageError)
@@ -200,11 +207,54 @@ impl Partition {
     /// Removes old files as [`Log::retire`] does, but nothing of an open transaction.
     pub(super) fn retire(&self, bytes: Option<u64>, since: Option<i64>) -> io::Result<()> {
         let mut state = self.lock();
+        if self.is_retired() {
+            return Ok(());
+        }
         let keep_from = state.end(Isolation::Committed).offset;
         let retired = state.log.retire(bytes, since, keep_from);
         let first = state.log.first_offset();
         state.transactions.forget_before(first);
         retired
+    }
+
+    /// Removes records that later ones of the same key replace, when there is enough to gain; see
+    /// [`Log::plan_compaction`].
+    pub(super) fn compact(&self, rules: &Rules, now: i64) -> io::Result<()> {
+        let (pass, context) = {
+            let state = self.lock();
+            let stable = state.end(Isolation::Committed).offset;
+            let Some(pass) = state.log.plan_compaction(rules, stable, now)? else { return Ok(()) };
+            let context = Context {
+                aborted: state.transactions.aborted(0, stable),
+                newest: state.producers.newest_batches(),
+            };
+            (pass, context)
+        };
+        // The files it reads do not change, so this goes on beside reading and writing.
+        let swap = |cleaned| {
+            self.disk.faults.before_write()?;
+            let mut state = self.lock();
+            if self.is_retired() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            state.log.swap(cleaned)
+        };
+        match pass.run(&context, || self.is_retired(), swap) {
+            Ok(progress) => self.lock().log.finish_compaction(progress),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && self.is_retired() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// From here on no files are removed or replaced: they may belong to someone else.
+    pub(super) fn retire_files(&self) {
+        let _state = self.lock();
+        self.retired.store(true, Ordering::Release);
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Flushes everything to the disk.

@@ -1,6 +1,6 @@
 //! What a partition remembers of idempotent producers, to store each batch once and in order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use kafka_protocol::ResponseError;
 
@@ -103,6 +103,12 @@ impl Producers {
             last: last_sequence(batch),
             base_offset: batch.base_offset,
         });
+    }
+
+    /// Offset of the newest batch of each producer.
+    pub(super) fn newest_batches(&self) -> HashSet<i64> {
+        let newest = self.by_id.values().filter_map(|producer| producer.recent.back());
+        newest.map(|batch| batch.base_offset).collect()
     }
 
     fn forget_oldest(&mut self) {

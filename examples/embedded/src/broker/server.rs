@@ -106,6 +106,7 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.stop.send(());
+        self.node.topics.retire_files();
         let Some(runtime) = self.runtime.take() else { return };
         // Whoever opens the directory next must not meet a write of ours, so this waits; on a
         // thread of its own, because waiting for a runtime is not allowed inside another one.
@@ -133,11 +134,11 @@ async fn accept(node: Arc<Node>, listener: TcpListener, mut stopped: watch::Rece
     connections.spawn(async move { ticking.groups.keep_time().await });
     let ticking = Arc::clone(&node);
     connections.spawn(async move { ticking.transactions.keep_time(&ticking).await });
-    let retiring = Arc::clone(&node);
+    let cleaning = Arc::clone(&node);
     connections.spawn(async move {
         loop {
-            tokio::time::sleep(retiring.config.retention_interval).await;
-            tokio::task::block_in_place(|| retiring.topics.retire(node::now_ms()));
+            tokio::time::sleep(cleaning.config.retention_interval).await;
+            tokio::task::block_in_place(|| cleaning.topics.clean(node::now_ms()));
         }
     });
     loop {
@@ -160,6 +161,7 @@ async fn accept(node: Arc<Node>, listener: TcpListener, mut stopped: watch::Rece
             Some(_) = connections.join_next() => {}
         }
     }
+    node.topics.retire_files();
     connections.shutdown().await;
 }
 

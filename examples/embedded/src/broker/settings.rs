@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::log::Rules;
+
 /// The settings a topic was made with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings(BTreeMap<String, String>);
@@ -34,12 +36,32 @@ impl Settings {
         self.retention("retention.ms").filter(|ms| *ms >= 0)
     }
 
+    /// How the topic is compacted, if it is.
+    pub(super) fn compaction(&self) -> Option<Rules> {
+        if !self.has_policy("compact") {
+            return None;
+        }
+        Some(Rules {
+            dirty_ratio: self.value("min.cleanable.dirty.ratio")?.parse().ok()?,
+            delete_retention_ms: self.value("delete.retention.ms")?.parse().ok()?,
+            min_lag_ms: self.value("min.compaction.lag.ms")?.parse().ok()?,
+        })
+    }
+
     /// A topic that is only to be compacted loses nothing by age or size.
     fn retention(&self, key: &str) -> Option<i64> {
-        let known = |key: &str| KNOWN.iter().find(|known| known.name == key);
-        let value = |key| self.get(key).or_else(|| known(key).map(|known| known.default));
-        let deletes = value("cleanup.policy")?.split(',').any(|policy| policy.trim() == "delete");
-        if deletes { value(key)?.parse().ok() } else { None }
+        if self.has_policy("delete") { self.value(key)?.parse().ok() } else { None }
+    }
+
+    fn has_policy(&self, policy: &str) -> bool {
+        let policies = self.value("cleanup.policy").unwrap_or_default();
+        policies.split(',').any(|one| one.trim() == policy)
+    }
+
+    /// The topic's own, or what holds without.
+    fn value(&self, key: &str) -> Option<&str> {
+        let known = || KNOWN.iter().find(|known| known.name == key);
+        self.get(key).or_else(|| known().map(|known| known.default))
     }
 
     pub(super) fn max_message_bytes(&self, default: usize) -> usize {
@@ -134,7 +156,7 @@ const fn known(name: &'static str, default: &'static str, form: Form) -> Known {
     Known { name, default, form }
 }
 
-/// What topics are usually made with. Compaction is remembered and reported, but not done.
+/// What topics are usually made with. Some are only remembered and reported.
 const KNOWN: &[Known] = &[
     known("cleanup.policy", "delete", Form::Choices(&["delete", "compact"])),
     known("compression.type", "producer", Form::Choice(&["producer"])),

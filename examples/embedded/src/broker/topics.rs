@@ -36,6 +36,12 @@ impl Topic {
         self.partitions.get(usize::try_from(index).ok()?)
     }
 
+    fn retire_files(&self) {
+        for partition in &self.partitions {
+            partition.retire_files();
+        }
+    }
+
     pub(super) fn partition_count(&self) -> i32 {
         i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
     }
@@ -137,18 +143,37 @@ impl Topics {
     /// Removes a topic and its files.
     pub(super) fn delete(&self, name: &str) -> Result<(), ResponseError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.get(name).is_none() {
-            return Err(ResponseError::UnknownTopicOrPartition);
-        }
+        let topic = self.get(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
         let mut topics = self.all();
         topics.retain(|topic| topic.name != name);
         self.save(&topics).map_err(storage)?;
         self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        topic.retire_files();
         self.remove_directories(name, 0).map_err(storage)
     }
 
-    /// Removes records that are too old or too many, whole files at a time.
-    pub(super) fn retire(&self, now_ms: i64) {
+    /// Removes records that are too old, too many or outdated.
+    pub(super) fn clean(&self, now_ms: i64) {
+        self.retire(now_ms);
+        for topic in self.all() {
+            let Some(rules) = topic.settings.compaction() else { continue };
+            for partition in &topic.partitions {
+                if let Err(error) = partition.compact(&rules, now_ms) {
+                    tracing::warn!(topic = topic.name, %error, "outdated records stay");
+                }
+            }
+        }
+    }
+
+    /// Ends what [`clean`](Self::clean) is at, and lets it change nothing from here on.
+    pub(super) fn retire_files(&self) {
+        for topic in self.all() {
+            topic.retire_files();
+        }
+    }
+
+    /// Whole files at a time.
+    fn retire(&self, now_ms: i64) {
         for topic in self.all() {
             let bytes = topic.settings.retention_bytes();
             let since = topic.settings.retention_ms().map(|ms| now_ms.saturating_sub(ms));

@@ -23,14 +23,17 @@ const DIR: &str = "BROKER_OF_A_CHILD";
 #[ignore = "the process that another test kills"]
 async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let config = Config::new(Path::new(&dir)).with_auto_create_topics().with_fsync();
+    let config = Config::new(Path::new(&dir))
+        .with_auto_create_topics()
+        .with_fsync()
+        .with_retention_interval(Duration::from_millis(5));
     let broker = Broker::start(config).await.unwrap();
     println!("\nlistening on {}", broker.bootstrap());
     // For as long as the parent lives, at most.
     tokio::time::sleep(Duration::from_secs(300)).await;
 }
 
-fn spawn(dir: &Path) -> (Child, String) {
+pub(crate) fn spawn(dir: &Path) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::child", "--nocapture", "--ignored"])
         .env(DIR, dir)

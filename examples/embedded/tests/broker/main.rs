@@ -16,6 +16,7 @@
 
 mod acceptance;
 mod client;
+mod compaction;
 mod durability;
 mod faults;
 mod groups;

@@ -3,6 +3,7 @@
 //! A *position* counts the bytes of all batches from the partition's first file on, so it stays
 //! valid when a new file is begun.
 
+mod compaction;
 mod segment;
 
 use std::fs;
@@ -14,6 +15,8 @@ use bytes::Bytes;
 
 use super::batch::{self, BatchHeader, HEADER_LEN, Outcome};
 use segment::{Segment, Span};
+
+pub(super) use compaction::{Context, Rules};
 
 /// A stored batch, as it is met when a log is opened.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub(super) struct Log {
     segments: Vec<Segment>,
     next_offset: i64,
     segment_bytes: u64,
+    progress: compaction::Progress,
 }
 
 impl Log {
@@ -42,6 +46,7 @@ impl Log {
         mut observe: impl FnMut(&Seen),
     ) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
+        compaction::remove_unfinished(dir)?;
         let bases = segment_bases(dir)?;
         let mut segments: Vec<Segment> = Vec::with_capacity(bases.len().max(1));
         let mut next_offset = bases.first().copied().unwrap_or(0);
@@ -55,7 +60,8 @@ impl Log {
         if segments.is_empty() {
             segments.push(Segment::open(dir, 0, 0)?);
         }
-        Ok(Self { dir: dir.to_owned(), segments, next_offset, segment_bytes })
+        let progress = compaction::Progress::default();
+        Ok(Self { dir: dir.to_owned(), segments, next_offset, segment_bytes, progress })
     }
 
     /// Stores one checked batch and returns the offset of its first record.
@@ -90,10 +96,12 @@ impl Log {
         self.segments.last().map_or(0, Segment::end)
     }
 
-    /// Where to look for the batch that holds `offset`, which is within the log.
+    /// Where to look for the batch that holds `offset`, or for the next one when compaction removed
+    /// it; `None` when nothing follows.
     pub(super) fn around_offset(&self, offset: i64) -> Option<Span> {
-        let after = self.segments.partition_point(|segment| segment.base_offset() <= offset);
-        self.segments.get(after.checked_sub(1)?)?.around_offset(offset)
+        // The end of a file may be gone, so it is not always the one that began in front of it.
+        let before = self.segments.partition_point(|segment| segment.next_offset() <= offset);
+        self.segments.get(before)?.around_offset(offset)
     }
 
     /// Where to look for the first batch with a timestamp of at least `since`.
@@ -116,7 +124,7 @@ impl Log {
         keep_from: i64,
     ) -> io::Result<()> {
         while let [oldest, next, ..] = self.segments.as_slice() {
-            let without = self.end().saturating_sub(oldest.end());
+            let without: u64 = self.segments.iter().skip(1).map(Segment::len).sum();
             let is_superfluous = bytes.is_some_and(|bytes| without >= bytes);
             let is_too_old = since.is_some_and(|since| oldest.max_timestamp() < since);
             if next.base_offset() > keep_from || !(is_superfluous || is_too_old) {

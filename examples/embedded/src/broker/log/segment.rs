@@ -1,11 +1,12 @@
 //! One file of a log, with a sparse index of it in memory.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::broker::batch::{self, BatchHeader, HEADER_LEN};
 
@@ -23,6 +24,8 @@ pub(super) struct Segment {
     file: SharedFile,
     index: Vec<Landmark>,
     max_timestamp: i64,
+    /// After the last record; the file's own first offset when there is none.
+    next_offset: i64,
 }
 
 /// A place where a batch begins.
@@ -41,20 +44,21 @@ pub(super) fn path(dir: &Path, base_offset: i64) -> PathBuf {
 
 impl Segment {
     pub(super) fn open(dir: &Path, base_offset: i64, start: u64) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path(dir, base_offset))?;
-        Ok(Self {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        Ok(Self::new(options.open(path(dir, base_offset))?, base_offset, start))
+    }
+
+    fn new(file: File, base_offset: i64, start: u64) -> Self {
+        Self {
             base_offset,
             start,
             len: 0,
             file: Arc::new(file),
             index: Vec::new(),
             max_timestamp: i64::MIN,
-        })
+            next_offset: base_offset,
+        }
     }
 
     /// Reads the file through, fills the index and returns the offset after the last record.
@@ -107,6 +111,7 @@ impl Segment {
             });
         }
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
+        self.next_offset = header.next_offset();
         self.len = at.saturating_add(u64::try_from(header.len).unwrap_or(u64::MAX));
     }
 
@@ -116,6 +121,19 @@ impl Segment {
 
     pub(super) const fn base_offset(&self) -> i64 {
         self.base_offset
+    }
+
+    pub(super) const fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// When the file was last written, which a compacted file takes over from the original.
+    pub(super) fn modified(&self) -> io::Result<SystemTime> {
+        self.file.metadata()?.modified()
+    }
+
+    pub(super) fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.file.set_modified(time)
     }
 
     pub(super) const fn end(&self) -> u64 {
@@ -130,9 +148,15 @@ impl Segment {
         self.max_timestamp
     }
 
+    /// All of it.
+    pub(super) fn whole(&self) -> Span {
+        Span { file: Arc::clone(&self.file), start: self.start, from: 0, to: self.len }
+    }
+
     pub(super) fn around_offset(&self, offset: i64) -> Option<Span> {
         let after = self.index.partition_point(|landmark| landmark.offset <= offset);
-        self.span(self.index.get(after.checked_sub(1)?)?.at)
+        // Compaction may have removed what was in front of the first one.
+        self.span(self.index.get(after.saturating_sub(1))?.at)
     }
 
     pub(super) fn around_time(&self, since: i64) -> Option<Span> {
@@ -161,6 +185,13 @@ pub(in crate::broker) struct Span {
 }
 
 impl Span {
+    /// Begins what is to replace the file, which is named by `base_offset`, in another one.
+    pub(super) fn successor(&self, path: &Path, base_offset: i64) -> io::Result<Segment> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        Ok(Segment::new(options.open(path)?, base_offset, self.start))
+    }
+
     pub(super) const fn len(&self) -> u64 {
         self.to - self.from
     }
@@ -186,7 +217,8 @@ impl Span {
         Ok(header.is_intact(&self.batch(at, header)?))
     }
 
-    fn batch(&self, at: u64, header: &BatchHeader) -> io::Result<Vec<u8>> {
+    /// The batch that begins at this byte of the file.
+    pub(super) fn batch(&self, at: u64, header: &BatchHeader) -> io::Result<Vec<u8>> {
         let mut batch = vec![0; header.len];
         self.file.read_exact_at(&mut batch, at)?;
         Ok(batch)
@@ -202,6 +234,12 @@ pub(super) struct Heads<'a> {
 }
 
 impl Heads<'_> {
+    /// As [`next`](Self::next), with the batch itself in place of its position.
+    pub(super) fn next_batch(&mut self) -> io::Result<Option<(BatchHeader, Vec<u8>)>> {
+        let Some((position, header)) = self.next()? else { return Ok(None) };
+        Ok(Some((header, self.span.batch(position - self.span.start, &header)?)))
+    }
+
     /// The next batch that lies in the span as a whole, with its position.
     pub(super) fn next(&mut self) -> io::Result<Option<(u64, BatchHeader)>> {
         let at = self.next;

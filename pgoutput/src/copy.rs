@@ -127,20 +127,18 @@ fn row<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Row<'a>>, Error> {
     for _ in 0..len {
         column(&mut walk)?;
     }
-    let body = cursor.split(walk.offset().saturating_sub(cursor.offset()))?;
+    let body = cursor.until(&walk);
+    *cursor = walk;
     Ok(Some(Row { cursor: body, len }))
 }
 
-#[inline]
+#[inline(always)]
 fn column<'a>(cursor: &mut Cursor<'a>) -> Result<Column<'a>, Error> {
-    let at = *cursor;
-    match cursor.i32()? {
-        -1 => Ok(Column::Null),
-        length => match usize::try_from(length) {
-            Ok(length) => cursor.bytes(length).map(Column::Binary),
-            Err(_) => Err(at.fail(ErrorKind::NegativeLength(length))),
-        },
+    // The length -1.
+    if let Some([0xFF, 0xFF, 0xFF, 0xFF]) = cursor.rest().first_chunk() {
+        return cursor.array::<4>().map(|_| Column::Null);
     }
+    cursor.counted().map(Column::Binary)
 }
 
 /// One row.
@@ -198,7 +196,7 @@ pub struct Columns<'a> {
 impl<'a> Iterator for Columns<'a> {
     type Item = Result<Column<'a>, Error>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         let column = column(&mut self.cursor);

@@ -14,6 +14,12 @@ impl<'a> Cursor<'a> {
         Self { rest: bytes, end: bytes.len() }
     }
 
+    /// The last bytes of a message, with offsets counted from its start.
+    #[inline(always)]
+    pub(crate) const fn tail(rest: &'a [u8], message: &'a [u8]) -> Self {
+        Self { rest, end: message.len() }
+    }
+
     /// The next `length` bytes as a reader of their own, with offsets counted as here.
     #[inline]
     pub(crate) fn split(&mut self, length: usize) -> Result<Self, Error> {
@@ -36,47 +42,48 @@ impl<'a> Cursor<'a> {
         self.end.saturating_sub(self.rest.len())
     }
 
-    #[cold]
+    /// What was read since `self`, of which `later` is a copy that has read on.
+    #[inline]
+    pub(crate) fn until(&self, later: &Self) -> Self {
+        let read = self.rest.len().saturating_sub(later.rest.len());
+        Self { rest: self.rest.get(..read).unwrap_or_default(), end: later.offset() }
+    }
+
+    #[inline]
     pub(crate) const fn fail(&self, kind: ErrorKind) -> Error {
-        Error::new(kind, self.offset())
+        fail_at(kind, self.end, self.rest.len())
     }
 
     /// An error about the byte that was read last.
-    #[cold]
+    #[inline]
     pub(crate) const fn fail_before(&self, kind: ErrorKind) -> Error {
-        Error::new(kind, self.offset().saturating_sub(1))
-    }
-
-    #[cold]
-    fn short(&self, wanted: usize) -> Error {
-        let missing = wanted.saturating_sub(self.rest.len());
-        self.fail(ErrorKind::UnexpectedEnd { missing: u32::try_from(missing).unwrap_or(u32::MAX) })
+        fail_at(kind, self.end, self.rest.len().saturating_add(1))
     }
 
     #[inline]
-    pub(crate) fn finish(&self) -> Result<(), Error> {
+    pub(crate) const fn finish(&self) -> Result<(), Error> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.fail(ErrorKind::TrailingBytes)) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Error> {
         match self.rest.split_at_checked(length) {
             Some((taken, rest)) => {
                 self.rest = rest;
                 Ok(taken)
             }
-            None => Err(self.short(length)),
+            None => Err(short(length, self.end, self.rest.len())),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         match self.rest.split_first_chunk::<N>() {
             Some((taken, rest)) => {
                 self.rest = rest;
                 Ok(*taken)
             }
-            None => Err(self.short(N)),
+            None => Err(short(N, self.end, self.rest.len())),
         }
     }
 
@@ -153,10 +160,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// Bytes that carry their length in front.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn counted(&mut self) -> Result<&'a [u8], Error> {
-        let length = self.length()?;
-        self.bytes(length)
+        let Some((length, rest)) = self.rest.split_first_chunk::<4>() else {
+            return Err(short(4, self.end, self.rest.len()));
+        };
+        // A negative length is too much for any slice, so that one comparison finds both.
+        let length = u32::from_be_bytes(*length);
+        match rest.split_at_checked(length as usize) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(too_long(length, self.end, rest.len())),
+        }
     }
 
     /// A name that ends in a zero byte.
@@ -170,4 +187,31 @@ impl<'a> Cursor<'a> {
         self.u8()?;
         core::str::from_utf8(name).map_err(|_| at.fail(ErrorKind::InvalidUtf8))
     }
+}
+
+// These take values: a reference would make every reader live in memory instead of in registers.
+
+#[cold]
+#[inline(never)]
+const fn fail_at(kind: ErrorKind, end: usize, left: usize) -> Error {
+    Error::new(kind, end.saturating_sub(left))
+}
+
+#[cold]
+#[inline(never)]
+fn short(wanted: usize, end: usize, left: usize) -> Error {
+    let missing = u32::try_from(wanted.saturating_sub(left)).unwrap_or(u32::MAX);
+    Error::new(ErrorKind::UnexpectedEnd { missing }, end.saturating_sub(left))
+}
+
+/// A length of four bytes that is more than what is left behind it.
+#[cold]
+#[inline(never)]
+fn too_long(length: u32, end: usize, left: usize) -> Error {
+    let negative = length.cast_signed();
+    if negative < 0 {
+        let at = end.saturating_sub(left).saturating_sub(4);
+        return Error::new(ErrorKind::NegativeLength(negative), at);
+    }
+    short(length as usize, end, left)
 }

@@ -230,10 +230,12 @@ impl<S: Spool> Assembler<S> {
                 ..
             }) => {
                 let prepared = matches!(message, Message::CommitPrepared(_));
-                let kept = self.kept.remove(&xid).ok_or_else(|| unknown(xid))?;
+                // Looked at before it is taken out: what is refused stays, for `reset` to forget.
+                let kept = self.kept.get(&xid).ok_or_else(|| unknown(xid))?;
                 if kept.prepared.is_some() != prepared {
                     return Err(Error::new(ErrorKind::Unexpected(message.letter())));
                 }
+                let kept = self.kept.remove(&xid).unwrap_or_default();
                 let commit = Commit { flags, commit_lsn, end_lsn, commit_time };
                 let chunk = Vec::new();
                 self.replay = Some(Replay { xid, kept, commit, read: 0, chunk, at: 0 });

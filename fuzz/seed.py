@@ -57,7 +57,10 @@ def pgoutput():
             if seen[letter] <= (6 if letter in "RYIUD" else 3) and len(session) < 6000:
                 session += chunk(frame[25:])
         put("pgoutput_message", name, session)
+        if "basic" not in name:
+            put("pgoutput_assembler", name, session)
 
+    values()
     signature = b"PGCOPY\n\xff\r\n\0" + bytes(8)
     scenarios = ROOT / "debezium-model/testdata/scenarios"
     for scenario in ["types_num_default", "types_arr_default", "types_time_default", "ods_default"]:
@@ -74,6 +77,53 @@ def pgoutput():
     extension = signature[:15] + struct.pack(">i", 3) + b"ext"
     put("pgoutput_copy", "header-extension", chunk(extension) + chunk(b"\xff\xff") + chunk(b"\0\0"))
     put("pgoutput_copy", "negative-length", chunk(signature + b"\0\1\xff\xff\xff\xfe"))
+
+
+def values():
+    source = (HERE / "src/pgoutput_value.rs").read_text()
+    ids = re.search(r"const TYPES: \[u32; \d+\] = \[(.*?)\];", source, re.S).group(1)
+    types = [int(id.replace("_", "")) for id in ids.split(",") if id.strip()]
+    seen = set()
+    for path in sorted((ROOT / "pgoutput/testdata/captures").glob("pg15-basic*.jsonl.gz")):
+        columns = {}
+        for line in gzip.decompress(path.read_bytes()).splitlines():
+            message = json.loads(line)
+            if message.get("kind") == "R":
+                columns[message["oid"]] = message["columns"]
+            for type, value in zip(columns.get(message.get("rel"), []), message.get("new", [])):
+                kind, id = value["k"], type["type_oid"]
+                data = bytes.fromhex(value.get("hex", ""))
+                if kind not in "tb" or id not in types or (kind, id) in seen or len(data) > 200:
+                    continue
+                seen.add((kind, id))
+                form = "text" if kind == "t" else "binary"
+                put("pgoutput_value", f"{form}-{id}", bytes([types.index(id), kind == "b"]) + data)
+    element = struct.pack(">i", 4) + bytes.fromhex("00000007")
+    by_hand = {
+        "text-2249": '(1,"a""b",)',
+        "text-3614": "'a':1A,2 'b c'",
+        "text-3615": "'a' & ( 'b':*A | !'c' <-> 'd' )",
+        "text-4451": "{[1,2),[3,)}",
+        "text-6150": '{"{[1,2),[3,)}",NULL}',
+        "text-20000": '(1,"a b","{1.5,NULL}","""a""=>""1"", ""b""=>NULL")',
+        "text-20001": '"a"=>"1", "b"=>NULL',
+        "text-20003": '{"(1,a,{},)",NULL}',
+        "text-20006": '{["a b","c\\"d"]}',
+        "text-1007": "[0:1][-1:0]={{1,2},{3,NULL}}",
+        "text-1186": "-1 years -2 mons +3 days -04:05:06.789",
+        "text-1184": "0044-03-15 12:00:00.5+01:30 BC",
+        "binary-1007": struct.pack(">iiiii", 1, 1, 23, 2, 1) + element + struct.pack(">i", -1),
+        "binary-2249": struct.pack(">ii", 1, 23) + element,
+        "binary-3614": b"\0\0\0\1a\0\0\2\xc0\1\0\5",
+        "binary-3615": b"\0\0\0\3\2\2\1\0\0b\0\1\0\0a\0",
+        "binary-3904": b"\2" + element + struct.pack(">i", 4) + bytes.fromhex("00000009"),
+        "binary-4451": struct.pack(">ii", 1, 9) + b"\x08" + element,
+        "binary-20001": b"\0\0\0\1\0\0\0\1k\0\0\0\1v",
+    }
+    for name, data in by_hand.items():
+        form, id = name.split("-")
+        data = data.encode() if form == "text" else data
+        put("pgoutput_value", name, bytes([types.index(int(id)), form == "binary"]) + data)
 
 
 def copy_row(row):

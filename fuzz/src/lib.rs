@@ -5,5 +5,6 @@ pub mod avro_wire;
 pub mod debezium_model;
 pub mod msk_iam_auth;
 pub mod pgoutput;
+pub mod pgoutput_value;
 pub mod registry_client;
 pub mod s3_partitioner;

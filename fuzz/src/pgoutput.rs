@@ -2,6 +2,7 @@
 
 use pgoutput::{
     Column, Decoder, Error, Message, ProtocolVersion, Relations, Streaming, Tuple,
+    assembly::{self, Assembler, MemorySpool},
     copy::{CopyDecoder, Row},
     replication::Frame,
 };
@@ -10,13 +11,7 @@ use pgoutput::{
 /// messages, each behind its length in two big-endian bytes.
 pub fn message(data: &[u8]) {
     let Some((options, data)) = data.split_first() else { return };
-    let version = match options & 3 {
-        0 => ProtocolVersion::V1,
-        1 => ProtocolVersion::V2,
-        2 => ProtocolVersion::V3,
-        _ => ProtocolVersion::V4,
-    };
-    let streaming = if options & 4 == 0 { Streaming::On } else { Streaming::Parallel };
+    let (version, streaming) = session(*options);
     let mut decoder = Decoder::new(version).with_streaming(streaming);
     let mut relations = Relations::new();
     for message in chunks(data) {
@@ -68,6 +63,74 @@ pub fn copy(data: &[u8]) {
             }
         }
     }
+}
+
+/// As [`message`], through an assembler: what comes out is whole transactions.
+pub fn assembler(data: &[u8]) {
+    const LIMIT: usize = 1 << 16;
+
+    let Some((options, data)) = data.split_first() else { return };
+    let (version, streaming) = session(*options);
+    let mut assembler = Assembler::new(version, streaming, MemorySpool::new(LIMIT));
+    let mut relations = Relations::new();
+    let mut open = false;
+    let mut put = 0;
+    for message in chunks(data) {
+        put += message.len();
+        let mut next = assembler.push(message);
+        loop {
+            match next {
+                Ok(Some(given)) => {
+                    match given {
+                        Message::Begin(_) => {
+                            assert!(!open, "a transaction inside of another");
+                            open = true;
+                        }
+                        Message::Commit(_) => {
+                            assert!(open, "a commit of nothing");
+                            open = false;
+                        }
+                        Message::Logical(logical) => assert!(open || !logical.is_transactional()),
+                        _ => assert!(open, "{given:?} outside of a transaction"),
+                    }
+                    let mut out = Vec::new();
+                    if given.encode(&mut out).is_ok() {
+                        assert!(Decoder::new(version).decode(&out).is_ok(), "{given:?} has an xid");
+                    }
+                    touch(&given, data, &mut relations);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    if let assembly::ErrorKind::Message(error) = error.kind() {
+                        check(error, data);
+                    }
+                    assert_ne!(error.kind(), assembly::ErrorKind::Corrupt);
+                    // Like a connection that is lost over it.
+                    assembler.reset().unwrap();
+                    assert_eq!(assembler.spool().len_bytes(), 0, "left behind by {error:?}");
+                    (open, put) = (false, 0);
+                    break;
+                }
+            }
+            next = assembler.next_message();
+        }
+        // Each message is kept once, with eight bytes in front.
+        assert!(assembler.spool().len_bytes() <= LIMIT.min(put * 9));
+        if assembler.open_transactions() == 0 {
+            assert_eq!(assembler.spool().len_bytes(), 0, "kept for nobody");
+        }
+    }
+}
+
+/// What a byte of options says.
+fn session(options: u8) -> (ProtocolVersion, Streaming) {
+    let version = match options & 3 {
+        0 => ProtocolVersion::V1,
+        1 => ProtocolVersion::V2,
+        2 => ProtocolVersion::V3,
+        _ => ProtocolVersion::V4,
+    };
+    (version, if options & 4 == 0 { Streaming::On } else { Streaming::Parallel })
 }
 
 /// Reads everything lazy in a message.

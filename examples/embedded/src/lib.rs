@@ -2,6 +2,8 @@
 
 #[cfg(feature = "broker")]
 pub mod broker;
+#[cfg(feature = "control")]
+pub mod control;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "registry")]

@@ -268,6 +268,13 @@ pub struct ServicesArgs {
     /// Folder of the broker's files; a temporary one when it is not given
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
+    /// Flush every batch and committed offset to the disk before it is acknowledged; without it
+    /// they survive the death of the process, not a power failure
+    #[arg(long)]
+    pub fsync: bool,
+    /// Address that takes orders for faults over HTTP, such as POST /broker/delay?ms=200
+    #[arg(long)]
+    pub faults_listen: Option<SocketAddr>,
     /// Compatibility level of the registry's subjects that have none of their own
     #[arg(long, default_value = "NONE")]
     pub compatibility: String,

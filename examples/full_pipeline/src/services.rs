@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use embedded_services::{
     broker::{self, Broker},
+    control::Control,
     registry::{self, Registry},
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct Addresses {
     pub kafka: String,
     /// Base URL of the registry.
     pub registry: String,
+    /// Base URL for orders of faults, if they are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<String>,
 }
 
 /// The services in a child process. It ends when this value is dropped, and also when this process
@@ -130,16 +134,38 @@ pub async fn serve(args: ServicesArgs, shutdown: Shutdown) -> Result<(), Error> 
             temporary.path().to_path_buf()
         }
     };
-    let broker = Broker::start(broker::Config::new(&data_dir).with_listen(args.kafka_listen))
-        .await
-        .map_err(|error| {
-            Error::new(Part::Embedded, format!("no broker on {}", args.kafka_listen))
-                .with_cause(error)
-                .with_advice("choose another address with --kafka-listen")
-        })?;
+    let mut config = broker::Config::new(&data_dir).with_listen(args.kafka_listen);
+    if args.fsync {
+        config = config.with_fsync();
+        tracing::info!("batches are flushed to the disk before they are acknowledged");
+    } else {
+        tracing::info!(
+            "batches are not flushed to the disk before they are acknowledged; --fsync does that"
+        );
+    }
+    let broker = Broker::start(config).await.map_err(|error| {
+        Error::new(Part::Embedded, format!("no broker on {}", args.kafka_listen))
+            .with_cause(error)
+            .with_advice("choose another address with --kafka-listen")
+    })?;
     let registry =
         start_registry(args.registry_listen, &args.compatibility, "--registry-listen").await?;
-    let addresses = Addresses { kafka: broker.bootstrap(), registry: registry.url() };
+    let control = match args.faults_listen {
+        None => None,
+        Some(listen) => {
+            let started = Control::start(listen, broker.faults(), registry.faults()).await;
+            Some(started.map_err(|error| {
+                Error::new(Part::Embedded, format!("no orders for faults on {listen}"))
+                    .with_cause(error)
+                    .with_advice("choose another address with --faults-listen")
+            })?)
+        }
+    };
+    let addresses = Addresses {
+        kafka: broker.bootstrap(),
+        registry: registry.url(),
+        faults: control.as_ref().map(Control::url),
+    };
     let line = serde_json::to_string(&addresses).map_err(|error| {
         Error::new(Part::Embedded, "cannot say where we listen").with_cause(error)
     })?;

@@ -1,5 +1,6 @@
 use crate::flatten::Flatten;
 use crate::names::NameAdjustment;
+use crate::op::Op;
 use crate::outbox::Outbox;
 use crate::route::{Router, TopicPredicate};
 use crate::rules::ColumnRules;
@@ -249,6 +250,31 @@ impl Mapping {
     #[must_use]
     pub fn tombstones_on_delete(&self) -> bool {
         self.tombstones
+    }
+
+    /// Whether changes of this kind make no records (`skipped.operations`).
+    #[must_use]
+    pub fn skips(&self, op: Op) -> bool {
+        match op {
+            Op::Create => self.skip_create,
+            Op::Update => self.skip_update,
+            Op::Delete => self.skip_delete,
+            Op::Truncate => self.skip_truncate,
+            Op::Read | Op::Message => false,
+        }
+    }
+
+    /// Whether Debezium's known defects are kept.
+    #[must_use]
+    pub const fn fidelity(&self) -> Fidelity {
+        self.fidelity
+    }
+
+    /// Whether rows are events of an outbox, which `Table::outbox_event` reads; of a table's own
+    /// mapping, the predicate of the option has been asked already.
+    #[must_use]
+    pub const fn is_outbox(&self) -> bool {
+        self.outbox.is_some()
     }
 
     /// How values are flattened, if they are.

@@ -234,14 +234,7 @@ impl Plan {
     ) -> Result<(), Error> {
         self.check(change)?;
         let mapping = self.inner.table.mapping();
-        let skipped = match change.op {
-            Op::Create => mapping.skip_create,
-            Op::Update => mapping.skip_update,
-            Op::Delete => mapping.skip_delete,
-            Op::Truncate => mapping.skip_truncate,
-            Op::Read | Op::Message => false,
-        };
-        if skipped {
+        if mapping.skips(change.op) {
             return Ok(());
         }
         match (change.op, change.before, change.after) {
@@ -326,13 +319,19 @@ impl Plan {
         let image = Image::Before(before.columns());
         let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
         let image = Image::After { after, before: Some(before), shown: false };
-        let unavailable = self.value(Op::Create, image, source, ids, buffers, value)?;
+        // Two events, one after the other.
+        let mut second = *source;
+        if let Some(place) = &mut second.transaction {
+            place.total_order += 1;
+            place.data_collection_order += 1;
+        }
+        let unavailable = self.value(Op::Create, image, &second, ids, buffers, value)?;
         let headers = self.headers(Op::Delete, source, sequence).with_new_key(key);
         let topic = self.routed(before.columns());
         if self.emit_delete(old_key, old_value, lost, headers, topic, emit).is_break() {
             return Ok(());
         }
-        let headers = Headers { op: Op::Create, ..headers }.with_old_key(old_key);
+        let headers = Headers { op: Op::Create, source: &second, ..headers }.with_old_key(old_key);
         let topic = self.routed(after);
         let (key, value) = (Some(key.as_slice()), Some(value.as_slice()));
         let _ = emit(Record { key, value, unavailable, headers, topic });

@@ -113,6 +113,15 @@ fn key_change_stops_where_the_consumer_stops() {
     assert_eq!(all[0].0.as_deref(), Some([0, 0, 0, 0, 1, 8].as_slice()));
     assert_eq!((&all[1].0, &all[1].1), (&all[0].0, &None));
     assert_eq!(all[2].0.as_deref(), Some([0, 0, 0, 0, 1, 10].as_slice()));
+    // Two events of the transaction.
+    let schema = avro_wire::Schema::parse(&table.value_schema().to_avro()).unwrap();
+    let places = [&all[0], &all[2]].map(|(_, value, _)| {
+        let value = value.as_deref().unwrap();
+        let event: Envelope<Row> = avro_wire::decode(&value[5..], &schema).unwrap();
+        let place = event.transaction.unwrap();
+        (place.total_order, place.data_collection_order)
+    });
+    assert_eq!(places, [(3, 2), (4, 3)]);
     let mut seen = 0;
     let ids = SchemaIds::new(Some(1), 2);
     table

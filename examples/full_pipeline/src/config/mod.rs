@@ -10,7 +10,7 @@ mod source;
 pub use client::ClientSettings;
 pub use properties::{Properties, unknown_key};
 pub use sink::{NullValues, SinkConfig};
-pub use source::{Keyless, SnapshotMode, SourceConfig, TableFilter, ToastPolicy};
+pub use source::{Keyless, PrefixFilter, SnapshotMode, SourceConfig, TableFilter, ToastPolicy};
 
 /// Where the outside systems are, as the command line says; each is independent of the others and
 /// wins over what a connector configuration holds.

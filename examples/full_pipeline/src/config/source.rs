@@ -1,5 +1,7 @@
 //! The source connector's configuration.
 
+use std::time::Duration;
+
 use pgoutput::client;
 use regex::Regex;
 
@@ -39,6 +41,15 @@ pub struct SourceConfig {
     pub keyless: Keyless,
     /// Whether records carry the connector's context headers.
     pub context_headers: bool,
+    /// `provide.transaction.metadata`: whether transactions have records of their own, and changes
+    /// their place in them.
+    pub transaction_metadata: bool,
+    /// `heartbeat.interval.ms`: how often a heartbeat is sent; `None` for never.
+    pub heartbeat: Option<Duration>,
+    /// `heartbeat.action.query`: SQL to run with each heartbeat.
+    pub heartbeat_action: Option<String>,
+    /// Which logical messages are wanted, by their prefix.
+    pub messages: PrefixFilter,
 }
 
 /// Whether the rows that are already there become records.
@@ -83,6 +94,46 @@ pub struct TableFilter {
     exclude_tables: Vec<Regex>,
 }
 
+/// Include or exclude list of prefixes of logical messages: regular expressions that must match the
+/// whole prefix.
+#[derive(Debug, Clone, Default)]
+pub struct PrefixFilter {
+    include: Vec<Regex>,
+    exclude: Vec<Regex>,
+}
+
+impl PrefixFilter {
+    /// Whether messages with this prefix are wanted.
+    #[must_use]
+    pub fn includes(&self, prefix: &str) -> bool {
+        let any = |list: &[Regex]| list.iter().any(|regex| regex.is_match(prefix));
+        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
+    }
+
+    fn read(properties: &mut Properties) -> Self {
+        Self {
+            include: patterns(properties, "message.prefix.include.list"),
+            exclude: patterns(properties, "message.prefix.exclude.list"),
+        }
+    }
+}
+
+/// The patterns of a list.
+fn patterns(properties: &mut Properties, key: &str) -> Vec<Regex> {
+    let text = properties.take(&[key]).unwrap_or_default();
+    text.split(',')
+        .map(str::trim)
+        .filter(|pattern| !pattern.is_empty())
+        .filter_map(|pattern| {
+            let whole = Regex::new(&format!("(?i)^(?:{pattern})$"));
+            if let Err(error) = &whole {
+                properties.problem(format!("{key}: {pattern:?} is no pattern: {error}"));
+            }
+            whole.ok()
+        })
+        .collect()
+}
+
 impl TableFilter {
     /// Whether this table is wanted.
     #[must_use]
@@ -105,20 +156,7 @@ impl TableFilter {
     }
 
     fn read(properties: &mut Properties) -> Self {
-        let mut list = |key: &str| {
-            let text = properties.take(&[key]).unwrap_or_default();
-            text.split(',')
-                .map(str::trim)
-                .filter(|pattern| !pattern.is_empty())
-                .filter_map(|pattern| {
-                    let whole = Regex::new(&format!("(?i)^(?:{pattern})$"));
-                    if let Err(error) = &whole {
-                        properties.problem(format!("{key}: {pattern:?} is no pattern: {error}"));
-                    }
-                    whole.ok()
-                })
-                .collect()
-        };
+        let mut list = |key: &str| patterns(properties, key);
         Self {
             include_schemas: list("schema.include.list"),
             exclude_schemas: list("schema.exclude.list"),
@@ -191,6 +229,15 @@ impl SourceConfig {
         };
         let context_headers =
             properties.take(&["extended.headers.enabled"]).as_deref() != Some("false");
+        let transaction_metadata =
+            properties.parsed("provide.transaction.metadata", "true or false").unwrap_or_default();
+        let heartbeat = properties
+            .parsed("heartbeat.interval.ms", "a number of milliseconds")
+            .filter(|millis| *millis > 0)
+            .map(Duration::from_millis);
+        let heartbeat_action =
+            properties.take(&["heartbeat.action.query"]).filter(|sql| !sql.trim().is_empty());
+        let messages = PrefixFilter::read(&mut properties);
         if let Some(support) = properties.take(&["exactly.once.source.support"])
             && support == "required"
         {
@@ -238,6 +285,10 @@ impl SourceConfig {
                 offsets_topic,
                 keyless,
                 context_headers,
+                transaction_metadata,
+                heartbeat,
+                heartbeat_action,
+                messages,
             }),
             _ => Err(Error::config(&problems)),
         }

@@ -1,6 +1,7 @@
 //! The source: one slot of one database, its snapshot and its stream, to Kafka.
 
 mod catalog;
+mod events;
 mod offsets;
 mod publisher;
 mod reselect;
@@ -50,6 +51,8 @@ pub struct Source {
     database: String,
     /// Set when a column turns up that has no binary reading: the next connection asks for text.
     text_only: AtomicBool,
+    /// Stands for the address that Debezium prints where messages are counted.
+    address: u32,
     /// Records that are the connector's own and no rows.
     positions: AtomicU64,
 }
@@ -107,6 +110,7 @@ impl Source {
             shutdown,
             database,
             text_only: AtomicBool::new(false),
+            address: u32::try_from(now_ns().unsigned_abs() / 1000 % (1 << 31)).unwrap_or_default(),
             positions: AtomicU64::new(0),
         })
     }

@@ -179,7 +179,8 @@ impl Source {
         source.snapshot = marker;
         source.processed_ns = super::now_ns();
         let change = Change::read(columns);
-        encoder.publish(table, &change, &source, transaction, &self.publisher, &self.metrics)
+        encoder.publish(table, &change, &source, transaction, &self.publisher, &self.metrics)?;
+        Ok(())
     }
 }
 

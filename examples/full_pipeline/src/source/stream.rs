@@ -1,16 +1,18 @@
 //! The stream: batches of frames in, records out, positions back.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{future, sync::atomic::Ordering, time::Duration};
 
-use debezium_model::{Before, Change, MappedColumn, SourceBlock};
+use debezium_model::{Before, Change, MappedColumn, Op, SourceBlock};
 use pgoutput::{
-    Column, Decoder, Lsn, Message, OldTuple, ProtocolVersion, Tuple,
+    Column, Decoder, Logical, Lsn, Message, OldTuple, ProtocolVersion, Tuple,
     client::{Acknowledger, Batch, Client, StreamOptions},
     replication::Frame,
 };
 
 use super::{
-    Source, catalog, postgres_error,
+    Source, catalog,
+    events::{self, Collection, Events, Progress},
+    postgres_error,
     reselect::{self, Reselected},
     tables::{self, Compiled, Encoder, Tables},
 };
@@ -39,6 +41,11 @@ struct Session<'s> {
     encoder: Encoder,
     binary: bool,
     open: Option<Open>,
+    /// What the open transaction has had, when its metadata is wanted.
+    progress: Option<Progress>,
+    events: Events,
+    /// When the transaction seen last was committed.
+    commit_us: Option<i64>,
     last_commit: Option<u64>,
     acknowledger: Acknowledger,
 }
@@ -57,6 +64,7 @@ impl Source {
         let options = StreamOptions::new(&self.config.slot, [&self.config.publication])
             .with_start(start)
             .with_binary(binary)
+            .with_messages(client.server_version() >= 140_000)
             .with_queue_bytes(4 << 20);
         let mut stream = client
             .start_replication(options)
@@ -73,17 +81,30 @@ impl Source {
             encoder: Encoder::default(),
             binary,
             open: None,
+            progress: None,
+            events: Events::new(&self.config.topic_prefix, &self.config.mapping),
+            commit_us: None,
             last_commit: None,
             acknowledger: stream.acknowledger(),
         };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut heartbeats = self.config.heartbeat.map(|every| {
+            let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+            beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            beats
+        });
         let outcome = loop {
             tokio::select! {
                 () = self.shutdown.requested() => break Ok(()),
                 _ = tick.tick() => {
                     session.acknowledge();
                     if let Err(error) = self.publisher.check() {
+                        break Err(error);
+                    }
+                }
+                () = beat(&mut heartbeats) => {
+                    if let Err(error) = session.heartbeat().await {
                         break Err(error);
                     }
                 }
@@ -159,14 +180,22 @@ impl Session<'_> {
         match message {
             Message::Begin(begin) => {
                 self.source.publisher.ready().await?;
-                self.open = Some(Open {
+                let open = Open {
                     number: self.source.tracker.begin(),
                     xid: begin.xid.get(),
                     commit_us: begin.commit_time.unix_micros(),
-                });
+                };
+                self.open = Some(open);
+                self.commit_us = Some(open.commit_us);
+                if self.source.config.transaction_metadata {
+                    self.progress = Some(Progress::default());
+                    self.bound(open, lsn, false).await?;
+                }
             }
             Message::Commit(commit) => {
-                if let Some(open) = self.open.take() {
+                if let Some(open) = self.open {
+                    self.bound(open, lsn, true).await?;
+                    self.open = None;
                     self.source.tracker.commit(open.number, commit.end_lsn.get());
                 }
                 self.last_commit = Some(commit.end_lsn.get());
@@ -188,11 +217,91 @@ impl Session<'_> {
                 let before = collect_old(delete.old, old)?;
                 self.change(delete.relation.get(), lsn, Row::Deleted(before)).await?;
             }
-            // Debezium skips truncates by default; types are read from the catalog; origins and
-            // logical messages make no records of the tables asked for.
+            Message::Truncate(truncate) if !self.source.config.mapping.skips(Op::Truncate) => {
+                for relation in truncate.relations.iter() {
+                    self.change(relation.get(), lsn, Row::Truncated).await?;
+                }
+            }
+            Message::Logical(message) => self.logical(&message).await?,
+            // Types are read from the catalog; origins make no records.
             _ => {}
         }
         Ok(())
+    }
+
+    /// Sends the bound of a transaction, when that is wanted.
+    async fn bound(&mut self, open: Open, lsn: Lsn, ends: bool) -> Result<(), Error> {
+        let Some(progress) = &self.progress else { return Ok(()) };
+        let (at, end_of) = ((open.xid, lsn), ends.then_some(progress));
+        self.events.bound(self.source, open.number, at, open.commit_us, end_of).await?;
+        if ends {
+            self.progress = None;
+        }
+        Ok(())
+    }
+
+    async fn logical(&mut self, message: &Logical<'_>) -> Result<(), Error> {
+        let config = &self.source.config;
+        let open = self.open.filter(|_| message.is_transactional());
+        if open.is_none() {
+            // No commit will follow: it is its own.
+            self.last_commit = Some(message.lsn.get());
+        }
+        if !config.messages.includes(message.prefix) {
+            return Ok(());
+        }
+        self.source.publisher.ready().await?;
+        let processed_ns = super::now_ns();
+        let commit_us = self.commit_us.unwrap_or_else(|| processed_ns.div_euclid(1000));
+        let mut block = SourceBlock::new(&self.source.database, message.lsn.get(), commit_us);
+        block.processed_ns = processed_ns;
+        block.last_commit_lsn = self.last_commit;
+        if let Some(open) = open {
+            block.tx_id = Some(open.xid);
+            if let Some(progress) = &mut self.progress {
+                let at = (open.xid, message.lsn);
+                let place = progress.next(Collection::Messages, &config.mapping, at);
+                block.transaction = Some(place);
+            }
+            self.events.message(self.source, open.number, message, &block).await?;
+            if let Some(progress) = &mut self.progress {
+                progress.count(Collection::Messages, 1, || {
+                    events::messages_name(&config.mapping, self.source.address)
+                });
+            }
+            return Ok(());
+        }
+        match self.open {
+            Some(open) => self.events.message(self.source, open.number, message, &block).await,
+            None => {
+                let number = self.source.tracker.begin();
+                let sent = self.events.message(self.source, number, message, &block).await;
+                // The server may forget what is before it, not the message itself.
+                self.source.tracker.commit(number, message.lsn.get());
+                sent
+            }
+        }
+    }
+
+    /// Runs the query of the heartbeat, whose rows keep the slot moving, and sends the record.
+    async fn heartbeat(&mut self) -> Result<(), Error> {
+        if let Some(sql) = &self.source.config.heartbeat_action
+            && let Err(error) = self.catalog.execute(sql).await
+        {
+            if error.sqlstate().is_none() {
+                return Err(postgres_error("running heartbeat.action.query", error));
+            }
+            tracing::warn!("heartbeat.action.query: {error}");
+        }
+        match self.open {
+            Some(open) => self.events.heartbeat(self.source, open.number).await,
+            None => {
+                let number = self.source.tracker.begin();
+                let sent = self.events.heartbeat(self.source, number).await;
+                self.source.tracker.commit(number, 0);
+                sent
+            }
+        }
     }
 
     /// The server describes a relation once, and again after any change of it: also one that the
@@ -229,6 +338,7 @@ impl Session<'_> {
         let reread: Reselected;
         let filled: Vec<Column<'_>>;
         let change = match row {
+            Row::Truncated => Change::truncate(),
             Row::Created(after) => Change::insert(after),
             Row::Deleted(before) => Change::delete(before),
             Row::Updated(before, after) => match missing(after) {
@@ -269,7 +379,28 @@ impl Session<'_> {
         source.tx_id = Some(open.xid);
         source.last_commit_lsn = self.last_commit;
         source.processed_ns = super::now_ns();
-        self.encoder.publish(table, &change, &source, open.number, &self.source.publisher, metrics)
+        let collection = Collection::Relation(relation);
+        if let Some(progress) = &mut self.progress {
+            let mapping = &self.source.config.mapping;
+            source.transaction = Some(progress.next(collection, mapping, (open.xid, lsn)));
+        }
+        let publisher = &self.source.publisher;
+        let events =
+            self.encoder.publish(table, &change, &source, open.number, publisher, metrics)?;
+        if let Some(progress) = &mut self.progress {
+            progress.count(collection, events, || format!("{}.{}", table.schema, table.name));
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the next heartbeat; for ever without any.
+async fn beat(heartbeats: &mut Option<tokio::time::Interval>) {
+    match heartbeats {
+        Some(heartbeats) => {
+            heartbeats.tick().await;
+        }
+        None => future::pending().await,
     }
 }
 
@@ -279,6 +410,7 @@ enum Row<'v> {
     Created(&'v [Column<'v>]),
     Updated(Option<Before<'v>>, &'v [Column<'v>]),
     Deleted(Before<'v>),
+    Truncated,
 }
 
 fn missing(columns: &[Column<'_>]) -> u64 {

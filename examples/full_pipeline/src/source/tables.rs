@@ -4,7 +4,7 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use debezium_model::{
-    Change, ColumnDef, HeaderValue, Headers, JsonWriter, MappedColumn, Plan, Record, SchemaIds,
+    Change, ColumnDef, HeaderValue, Headers, JsonWriter, MappedColumn, Op, Plan, Record, SchemaIds,
     Scratch, SourceBlock, Table, TableId,
 };
 use pgoutput::Relation;
@@ -129,7 +129,7 @@ pub(crate) async fn compile(
     })
 }
 
-async fn register(
+pub(super) async fn register(
     registry: &Registry,
     metrics: &Metrics,
     topic: &str,
@@ -190,6 +190,7 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
+    /// Encodes and sends what a change gives; says of how many events Debezium would speak.
     pub(crate) fn publish(
         &mut self,
         table: &Compiled,
@@ -198,19 +199,22 @@ impl Encoder {
         transaction: usize,
         publisher: &Publisher,
         metrics: &Metrics,
-    ) -> Result<(), Error> {
-        let mut sent = Ok(());
+    ) -> Result<i64, Error> {
+        let (mut sent, mut records, mut moved) = (Ok(()), 0, false);
         let encoded = table.plan.encode(
             change,
             source,
             table.ids,
             &mut self.scratch,
             &mut |record: Record<'_>| {
+                records += 1;
                 let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
                 metrics.message_bytes.add(bytes as u64);
                 let headers = if record.headers.is_empty() {
                     Ok(None)
                 } else {
+                    let mut headers = record.headers.iter();
+                    moved |= headers.any(|header| matches!(header.value, HeaderValue::Key(_)));
                     table.headers(&record.headers).map(|own| Some(publisher.headers_with(&own)))
                 };
                 let topic = record.topic.unwrap_or(&table.topic);
@@ -227,6 +231,13 @@ impl Encoder {
             )
             .with_cause(error)
         })?;
-        sent
+        sent?;
+        // What flattening drops has been an event before.
+        Ok(match change.op {
+            op if table.table.mapping().skips(op) => 0,
+            Op::Update if records == 0 => 0,
+            _ if moved => 2,
+            _ => 1,
+        })
     }
 }

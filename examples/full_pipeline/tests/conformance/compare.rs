@@ -83,10 +83,28 @@ impl Comparison<'_> {
             self.record(ours, golden)
                 .map_err(|what| format!("{topic}[{index}]{}: {what}", golden.label()))?;
         }
+        // How many heartbeats there are, and rows of their query, is a matter of time.
+        let compared = ours.len().min(golden.len());
+        if self.beats(topic) && compared > 0 {
+            return Ok(compared);
+        }
         if ours.len() != golden.len() {
             return Err(format!("{topic}: {} records instead of {}", ours.len(), golden.len()));
         }
         Ok(golden.len())
+    }
+
+    /// Whether the topic gets records as time goes by.
+    fn beats(&self, topic: &str) -> bool {
+        let options = self.scenario.options();
+        if options.get("heartbeat.interval.ms").is_none_or(|millis| *millis == "0") {
+            return false;
+        }
+        let prefix = options.get("topic.heartbeat.prefix").unwrap_or(&"__debezium-heartbeat");
+        let delimiter = options.get("topic.delimiter").unwrap_or(&".");
+        let table = topic.rsplit(delimiter).next().unwrap_or_default();
+        let query = options.get("heartbeat.action.query").copied().unwrap_or_default();
+        topic.starts_with(prefix) || query.split_whitespace().any(|word| word == table)
     }
 
     fn record(&mut self, ours: &Record, golden: &Golden) -> Result<(), String> {
@@ -112,12 +130,14 @@ impl Comparison<'_> {
                 if registered != schema {
                     return Err(format!("schema {}", parting(registered, schema)));
                 }
-                let ours = self
+                let mut ours = self
                     .reader
                     .read(registered, datum)
                     .map_err(|error| format!("ours: {error}"))?;
-                let theirs =
+                let mut theirs =
                     self.reader.read(schema, bytes).map_err(|error| format!("golden: {error}"))?;
+                forget_addresses(&mut ours);
+                forget_addresses(&mut theirs);
                 let paths = unstable(schema, &self.added);
                 let unstable = Unstable { paths: &paths, fresh: &self.fresh };
                 difference(&ours, &theirs, &unstable).map_or(Ok(()), Err)?;
@@ -198,6 +218,29 @@ impl Comparison<'_> {
             self.notes.push(note);
         }
     }
+}
+
+/// Where Debezium counts the messages of a transaction it prints an object, with an address that
+/// differs in every run, as does the place it gets in the list.
+fn forget_addresses(value: &mut Value) {
+    let Value::Record(fields) = value else { return };
+    let counts = fields.iter_mut().find(|(name, _)| name == "data_collections");
+    let Some((_, Value::Union(_, counts))) = counts else { return };
+    let Value::Array(counts) = &mut **counts else { return };
+    let mut moved = Vec::new();
+    counts.retain_mut(|count| {
+        let Value::Union(_, count) = count else { return true };
+        let Value::Record(fields) = &mut **count else { return true };
+        let Some((_, Value::String(name))) = fields.first_mut() else { return true };
+        let Some((class, address)) = name.split_once('@') else { return true };
+        if address.is_empty() || !address.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return true;
+        }
+        *name = format!("{class}@");
+        moved.push(Value::Union(1, Box::new(Value::Record(fields.clone()))));
+        false
+    });
+    counts.append(&mut moved);
 }
 
 /// The paths of a value that differ between runs, by what its schema says it is.

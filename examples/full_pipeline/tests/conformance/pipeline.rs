@@ -121,6 +121,7 @@ pub(crate) async fn run(scenario: &Scenario, server: &Postgres) -> Result<Receiv
             sql.execute(&format!("INSERT INTO public.{MARKER} VALUES ({n})")).await?;
             markers = markers.wait(n).await?;
         }
+        tokio::time::sleep(scenario.settle).await;
         stopper.stop();
         Ok(())
     };
@@ -325,12 +326,15 @@ impl Markers {
     }
 }
 
+/// Topics that hold no records of the source.
+const INTERNAL: [&str; 3] = ["_cdc_offsets", "__consumer_offsets", "__transaction_state"];
+
 /// Everything in Kafka but the source's own position.
 async fn read_topics(bootstrap: String) -> Vec<(String, Vec<Record>)> {
     let read = move || {
         let consumer = consumer(&bootstrap);
         let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
-        let topics = metadata.topics().iter().filter(|topic| !topic.name().starts_with('_'));
+        let topics = metadata.topics().iter().filter(|topic| !INTERNAL.contains(&topic.name()));
         topics
             .map(|topic| {
                 assert_eq!(topic.partitions().len(), 1, "order needs one partition");

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -17,6 +18,8 @@ pub(crate) struct Scenario {
     pub(crate) properties: String,
     pub(crate) setup: String,
     pub(crate) streams: Vec<String>,
+    /// How long Debezium was left running after the last script.
+    pub(crate) settle: Duration,
     pub(crate) records: Vec<Golden>,
     pub(crate) schemas: HashMap<String, GoldenSchema>,
 }
@@ -84,7 +87,10 @@ impl Scenario {
             .map(|name| text(&name))
             .collect();
         let schemas: Vec<GoldenSchema> = lines(&text("schemas.jsonl"));
+        let settle = fs::read_to_string(folder.join("harness.properties")).unwrap_or_default();
+        let settle = settle.trim().strip_prefix("settle.ms=").map_or(0, |ms| ms.parse().unwrap());
         Self {
+            settle: Duration::from_millis(settle),
             properties: text("connector.properties"),
             setup: text("setup.sql"),
             streams,

@@ -260,7 +260,7 @@ impl Plan {
             (Op::Delete, Some(before), _) => {
                 let columns = before.columns();
                 let Scratch { old_key, old_value, sequence, buffers, .. } = scratch;
-                self.key(columns, ids, buffers, old_key)?;
+                self.key(columns, true, ids, buffers, old_key)?;
                 let image = Image::Before(columns);
                 let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
                 let headers = self.headers(Op::Delete, source, sequence);
@@ -295,7 +295,7 @@ impl Plan {
         let Scratch { key, value, sequence, buffers, .. } = scratch;
         let mut topic = None;
         if let Image::After { after, .. } = image {
-            self.key(after, ids, buffers, key)?;
+            self.key(after, op != Op::Read, ids, buffers, key)?;
             topic = self.routed(after);
         }
         let unavailable = self.value(op, image, source, ids, buffers, value)?;
@@ -402,14 +402,15 @@ impl Plan {
             return Ok(false);
         }
         let Scratch { key, old_key, buffers, .. } = scratch;
-        self.key(before.columns(), ids, buffers, old_key)?;
-        self.key(after, ids, buffers, key)?;
+        self.key(before.columns(), true, ids, buffers, old_key)?;
+        self.key(after, true, ids, buffers, key)?;
         Ok(key != old_key)
     }
 
     fn key(
         &self,
         columns: &[Column<'_>],
+        streaming: bool,
         ids: SchemaIds,
         buffers: &mut Buffers,
         out: &mut Vec<u8>,
@@ -418,7 +419,7 @@ impl Plan {
         let Some(row) = &self.inner.key else { return Ok(()) };
         let id = ids.key.ok_or_else(|| self.error(ErrorKind::MissingKeyId))?;
         frame(id, out);
-        row.encode(columns, None, false, buffers, out)
+        row.encode(columns, None, streaming, buffers, out)
             .map_err(|(kind, column)| self.column_error(kind, column))?;
         for text in self.inner.table.key_tail() {
             avro_wire::primitive::write_string(text, out);

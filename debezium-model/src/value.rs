@@ -5,6 +5,7 @@ mod array;
 mod bits;
 mod decimal;
 mod hstore;
+mod java_date;
 mod net;
 mod temporal;
 
@@ -56,6 +57,18 @@ pub(crate) struct ValueScratch {
     digits: Vec<u8>,
     limbs: Vec<u64>,
     bytes: Vec<u8>,
+}
+
+/// Converts as [`convert`] does, but for what a snapshot of Debezium gives differently.
+pub(crate) fn convert_snapshot<'a>(
+    kind: &Kind,
+    raw: Raw<'a>,
+    scratch: &'a mut ValueScratch,
+) -> Result<Scalar<'a>, ErrorKind> {
+    match kind {
+        Kind::Date(days) => java_date::snapshot_date(*days, raw, &mut scratch.text),
+        kind => convert(kind, raw, scratch),
+    }
 }
 
 /// Converts everything but arrays and `hstore` maps, which have no single value.

@@ -13,7 +13,9 @@ use crate::plan::treat::{self, Treat};
 use crate::schema::DefaultValue;
 use crate::source_type::size;
 use crate::table::{Mapped, MappedColumn, Table};
-use crate::value::{ArrayItem, Elements, Pairs, Raw, Scalar, ValueScratch, convert, zero};
+use crate::value::{
+    ArrayItem, Elements, Pairs, Raw, Scalar, ValueScratch, convert, convert_snapshot, zero,
+};
 
 /// Index of the null branch of a union whose default is null.
 pub(super) const ABSENT: u8 = 0;
@@ -45,7 +47,7 @@ struct Slot {
     null: Vec<u8>,
     /// The whole of it when the server did not send the value.
     unavailable: Vec<u8>,
-    /// Comes out null while streaming.
+    /// Comes out null while streaming, in values.
     lost: bool,
     /// What stands for null stands for everything.
     constant: bool,
@@ -124,7 +126,7 @@ impl Row {
             };
             let start = out.len();
             out.extend(slot.branch);
-            match write_value(slot, raw, buffers, out) {
+            match write_value(slot, raw, streaming, buffers, out) {
                 Ok(Written::Value) => {}
                 // Nothing is lost without a word.
                 Ok(Written::Null) if slot.strict => {
@@ -176,6 +178,7 @@ impl Slot {
             }
             (None, None) => write_zero(kind, &mut null),
         }
+        let lost = plan.is_some() && *kind == Kind::Name && mapping.fidelity == Fidelity::Debezium;
         let mut treat = None;
         let mut constant = false;
         match plan {
@@ -198,7 +201,6 @@ impl Slot {
             _ if placeholder(kind, &mapping.placeholder, &mut unavailable) => {}
             _ => unavailable.clone_from(&null),
         }
-        let lost = *kind == Kind::Name && mapping.fidelity == Fidelity::Debezium;
         let (kind, branch) = (kind.clone(), value_branch);
         let strict = mapping.fidelity == Fidelity::Corrected;
         Self { column, kind, branch, null, unavailable, lost, constant, treat, strict }
@@ -215,9 +217,11 @@ enum Written {
 fn write_value(
     slot: &Slot,
     raw: Raw<'_>,
+    streaming: bool,
     buffers: &mut Buffers,
     out: &mut Vec<u8>,
 ) -> Result<Written, ErrorKind> {
+    let convert = if streaming || slot.strict { convert } else { convert_snapshot };
     match &slot.kind {
         Kind::Array(element) => array(element, slot.strict, raw, buffers, out),
         Kind::Hstore(HstoreMode::Map) => map(raw, buffers, out),

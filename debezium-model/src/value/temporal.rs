@@ -33,29 +33,49 @@ pub(super) fn date<'a>(
     raw: Raw<'_>,
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
-    let count = match raw {
-        Raw::Text(b"infinity") => INFINITE_DAYS.0,
-        Raw::Text(b"-infinity") => INFINITE_DAYS.1,
+    let count = match read_date(raw)? {
+        Date::Finite(count) => count,
+        Date::Infinity => INFINITE_DAYS.0,
+        Date::MinusInfinity => INFINITE_DAYS.1,
+    };
+    let cut = i32::try_from(count).map_err(|_| ErrorKind::OutOfRange)?;
+    Ok(finish(days, count, cut, out))
+}
+
+/// A date, in days since 1970.
+pub(super) enum Date {
+    Finite(i64),
+    Infinity,
+    MinusInfinity,
+}
+
+pub(super) fn read_date(raw: Raw<'_>) -> Result<Date, ErrorKind> {
+    Ok(match raw {
+        Raw::Text(b"infinity") => Date::Infinity,
+        Raw::Text(b"-infinity") => Date::MinusInfinity,
         Raw::Text(text) => {
             let mut parser = Parser(text);
             let (year, month, day) = parser.ymd()?;
             let year = parser.era(year)?;
-            days_from_civil(year, month, day)
+            Date::Finite(days_from_civil(year, month, day))
         }
         Raw::Binary(bytes) => match i32::from_be_bytes(fixed(bytes)?) {
-            i32::MAX => INFINITE_DAYS.0,
-            i32::MIN => INFINITE_DAYS.1,
-            count => i64::from(count) + EPOCH_DAYS,
+            i32::MAX => Date::Infinity,
+            i32::MIN => Date::MinusInfinity,
+            count => Date::Finite(i64::from(count) + EPOCH_DAYS),
         },
-    };
-    let count = i32::try_from(count).map_err(|_| ErrorKind::OutOfRange)?;
+    })
+}
+
+/// The days in the form asked for; text has room for all of them.
+pub(super) fn finish(days: Days, count: i64, cut: i32, out: &mut String) -> Scalar<'_> {
     if days == Days::Iso {
         out.clear();
-        push_date(count.into(), out);
+        push_date(count, out);
         out.push('Z');
-        return Ok(Scalar::Text(out));
+        return Scalar::Text(out);
     }
-    Ok(Scalar::Int(count))
+    Scalar::Int(cut)
 }
 
 pub(super) fn time<'a>(
@@ -484,7 +504,7 @@ fn push_padded(value: i64, width: usize, out: &mut String) {
 
 /// Days since 1970-01-01 of a date in the proleptic Gregorian calendar. Years are counted from
 /// March, so that the leap day comes last, in eras of 400 years.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub(super) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
@@ -494,7 +514,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The inverse of [`days_from_civil`].
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

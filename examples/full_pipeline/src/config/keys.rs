@@ -31,6 +31,7 @@ pub(super) const SOURCE: &[&str] = &[
     "plugin.name",
     "provide.transaction.metadata",
     "publication.name",
+    "publish.via.partition.root",
     "schema.exclude.list",
     "schema.include.list",
     "skipped.operations",

@@ -200,6 +200,11 @@ impl SourceConfig {
                      create {publication} yourself"
             );
         }
+        if properties.parsed::<bool>("publish.via.partition.root", "true or false") == Some(true) {
+            tracing::debug!(
+                "publish.via.partition.root: {publication} decides, as it is not created here"
+            );
+        }
         let tables = TableFilter::read(&mut properties);
         let snapshot = match properties.take(&["snapshot.mode"]).as_deref() {
             None | Some("initial") => SnapshotMode::Initial,

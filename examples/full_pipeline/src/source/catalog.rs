@@ -82,6 +82,39 @@ pub(crate) async fn published_tables(
         .collect()
 }
 
+/// The tables of a publication and all that they are partitions of, in the order in which they are
+/// read.
+pub(crate) async fn published_tables_and_parents(
+    client: &mut Client,
+    publication: &str,
+) -> Result<Vec<TableFacts>, Error> {
+    let sql = format!(
+        "WITH published AS (SELECT c.oid FROM pg_publication_tables p \
+           JOIN pg_namespace n ON n.nspname = p.schemaname \
+           JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename \
+           WHERE p.pubname = {}), \
+         read AS (SELECT oid FROM published UNION \
+           SELECT a.relid FROM published CROSS JOIN pg_partition_ancestors(published.oid) AS a(relid)) \
+         SELECT n.nspname AS schemaname, c.relname AS tablename, c.oid \
+         FROM read JOIN pg_class c ON c.oid = read.oid \
+         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
+        quote_literal(publication)
+    );
+    let rows = query(client, "listing the publication's tables", &sql).await?;
+    rows.iter().map(unneeded_identity).collect()
+}
+
+/// A table where it does not matter whether its rows can be identified.
+fn unneeded_identity(row: &Row) -> Result<TableFacts, Error> {
+    Ok(TableFacts {
+        schema: text(row, "schemaname")?,
+        table: text(row, "tablename")?,
+        oid: number(row, "oid")?,
+        lacks_identity: false,
+    })
+}
+
 /// Every table of the database, whether published or not, in the order in which they are read.
 pub(crate) async fn all_tables(client: &mut Client) -> Result<Vec<TableFacts>, Error> {
     let sql = "SELECT n.nspname AS schemaname, c.relname AS tablename, c.oid FROM pg_class c \
@@ -90,16 +123,7 @@ pub(crate) async fn all_tables(client: &mut Client) -> Result<Vec<TableFacts>, E
            AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast' \
          ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
     let rows = query(client, "listing the tables", sql).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(TableFacts {
-                schema: text(row, "schemaname")?,
-                table: text(row, "tablename")?,
-                oid: number(row, "oid")?,
-                lacks_identity: false,
-            })
-        })
-        .collect()
+    rows.iter().map(unneeded_identity).collect()
 }
 
 /// A table that may be followed.

@@ -1,7 +1,7 @@
 //! The rows that are already there: read by `COPY … (FORMAT binary)` under the slot's own snapshot,
 //! encoded by the same plan as the stream, marked as Debezium marks them.
 
-use debezium_model::{Change, MappedColumn, Snapshot, SourceBlock};
+use debezium_model::{Change, Fidelity, MappedColumn, Snapshot, SourceBlock};
 use pgoutput::{
     Column, Lsn,
     client::{Client, quote_identifier},
@@ -103,11 +103,15 @@ impl Source {
     async fn compile_published(&self, client: &mut Client) -> Result<Vec<Compiled>, Error> {
         let mut tables = Vec::new();
         // As Debezium: lists choose among all tables of the database; without lists, only what will
-        // be followed later is read.
+        // be followed later is read, and the tables that it is partitions of, so that their rows
+        // come twice.
+        let publication = &self.config.publication;
         let candidates = if self.config.tables.is_given() {
             catalog::all_tables(client).await?
+        } else if self.config.mapping.fidelity() == Fidelity::Debezium {
+            catalog::published_tables_and_parents(client, publication).await?
         } else {
-            catalog::published_tables(client, &self.config.publication).await?
+            catalog::published_tables(client, publication).await?
         };
         for published in candidates {
             if self.config.tables.includes(&published.schema, &published.table) {

@@ -3,6 +3,7 @@
 mod catalog;
 mod events;
 mod offsets;
+mod outbox;
 mod publisher;
 mod reselect;
 mod snapshot;
@@ -334,7 +335,11 @@ impl Source {
         let table =
             tables::compile(&self.config, &self.registry, &self.metrics, schema, name, columns)
                 .await?;
-        kafka::create_topics(&self.config.kafka, &self.login, &[(&table.topic, false)]).await?;
+        // The rows of an outbox name the topics of their events.
+        if !table.is_outbox() {
+            let topic = [(table.topic.as_str(), false)];
+            kafka::create_topics(&self.config.kafka, &self.login, &topic).await?;
+        }
         Ok(table)
     }
 

@@ -150,6 +150,19 @@ impl Publisher {
         value: Option<&[u8]>,
         headers: Option<OwnedHeaders>,
     ) -> Result<(), Error> {
+        self.send_at(transaction, topic, key, value, headers, None)
+    }
+
+    /// As [`Self::send`], with the record's time in milliseconds since 1970.
+    pub(crate) fn send_at(
+        &self,
+        transaction: usize,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: Option<OwnedHeaders>,
+        timestamp_ms: Option<i64>,
+    ) -> Result<(), Error> {
         let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, transaction);
         if let Some(key) = key {
@@ -157,6 +170,9 @@ impl Publisher {
         }
         if let Some(value) = value {
             record = record.payload(value);
+        }
+        if let Some(timestamp_ms) = timestamp_ms {
+            record = record.timestamp(timestamp_ms);
         }
         if let Some(headers) = headers.or_else(|| self.headers.clone()) {
             record = record.headers(headers);

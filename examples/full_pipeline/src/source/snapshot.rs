@@ -9,7 +9,9 @@ use pgoutput::{
 };
 
 use super::{
-    Source, catalog, postgres_error, recycle,
+    Source, catalog,
+    outbox::Outbox,
+    postgres_error, recycle,
     tables::{Compiled, Encoder},
 };
 use crate::error::{Error, Part};
@@ -34,6 +36,7 @@ struct Markers<'t> {
     /// Room for one row's columns.
     room: Vec<Column<'static>>,
     any: bool,
+    outbox: Outbox,
 }
 
 struct Held<'t> {
@@ -53,7 +56,13 @@ impl Source {
     ) -> Result<u64, Error> {
         let tables = self.compile_published(client).await?;
         let mut encoder = Encoder::default();
-        let mut markers = Markers { held: None, kept: Vec::new(), room: Vec::new(), any: false };
+        let mut markers = Markers {
+            held: None,
+            kept: Vec::new(),
+            room: Vec::new(),
+            any: false,
+            outbox: Outbox::default(),
+        };
         let mut rows = 0;
         for table in &tables {
             let columns: Vec<String> = table.columns().map(select).collect();
@@ -75,7 +84,8 @@ impl Source {
                 for frame in batch.frames() {
                     for row in decoder.decode(frame).map_err(|error| decoding(&what, error))? {
                         let row = row.map_err(|error| decoding(&what, error))?;
-                        self.release(&mut markers, Some(table), &mut encoder, moment, transaction)?;
+                        self.release(&mut markers, Some(table), &mut encoder, moment, transaction)
+                            .await?;
                         markers.kept.clear();
                         markers.kept.extend_from_slice(row.as_bytes());
                         markers.held = Some(Held {
@@ -96,7 +106,7 @@ impl Source {
             }
             tracing::info!("snapshot: {}.{} is read", table.schema, table.name);
         }
-        self.release(&mut markers, None, &mut encoder, moment, transaction)?;
+        self.release(&mut markers, None, &mut encoder, moment, transaction).await?;
         Ok(rows)
     }
 
@@ -136,7 +146,7 @@ impl Source {
     }
 
     /// Sends the held row now that the table of the next one (`None` at the end) is known.
-    fn release(
+    async fn release(
         &self,
         markers: &mut Markers<'_>,
         next: Option<&Compiled>,
@@ -163,27 +173,18 @@ impl Source {
                 *column = Column::Text(text);
             }
         }
-        let sent =
-            self.publish_snapshot_row(held.table, &columns, marker, moment, encoder, transaction);
-        markers.room = recycle(columns);
-        sent
-    }
-
-    fn publish_snapshot_row(
-        &self,
-        table: &Compiled,
-        columns: &[Column<'_>],
-        marker: Snapshot,
-        moment: &Moment,
-        encoder: &mut Encoder,
-        transaction: usize,
-    ) -> Result<(), Error> {
         let mut source = SourceBlock::new(&self.database, moment.lsn.get(), moment.ts_us);
         source.tx_id = moment.tx_id;
         source.snapshot = marker;
         source.processed_ns = super::now_ns();
-        let change = Change::read(columns);
-        encoder.publish(table, &change, &source, transaction, &self.publisher, &self.metrics)?;
+        let (table, change) = (held.table, Change::read(&columns));
+        if table.is_outbox() {
+            markers.outbox.publish(self, table, &change, &source, transaction).await?;
+        } else {
+            let Self { publisher, metrics, .. } = self;
+            encoder.publish(table, &change, &source, transaction, publisher, metrics)?;
+        }
+        markers.room = recycle(columns);
         Ok(())
     }
 }

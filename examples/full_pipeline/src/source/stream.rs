@@ -12,6 +12,7 @@ use pgoutput::{
 use super::{
     Source, catalog,
     events::{self, Collection, Events, Progress},
+    outbox::Outbox,
     postgres_error,
     reselect::{self, Reselected},
     tables::{self, Compiled, Encoder, Tables},
@@ -44,6 +45,7 @@ struct Session<'s> {
     /// What the open transaction has had, when its metadata is wanted.
     progress: Option<Progress>,
     events: Events,
+    outbox: Outbox,
     /// When the transaction seen last was committed.
     commit_us: Option<i64>,
     last_commit: Option<u64>,
@@ -83,6 +85,7 @@ impl Source {
             open: None,
             progress: None,
             events: Events::new(&self.config.topic_prefix, &self.config.mapping),
+            outbox: Outbox::default(),
             commit_us: None,
             last_commit: None,
             acknowledger: stream.acknowledger(),
@@ -384,9 +387,13 @@ impl Session<'_> {
             let mapping = &self.source.config.mapping;
             source.transaction = Some(progress.next(collection, mapping, (open.xid, lsn)));
         }
-        let publisher = &self.source.publisher;
-        let events =
-            self.encoder.publish(table, &change, &source, open.number, publisher, metrics)?;
+        let events = if table.is_outbox() {
+            self.outbox.publish(self.source, table, &change, &source, open.number).await?;
+            i64::from(!table.skips(change.op))
+        } else {
+            let publisher = &self.source.publisher;
+            self.encoder.publish(table, &change, &source, open.number, publisher, metrics)?
+        };
         if let Some(progress) = &mut self.progress {
             progress.count(collection, events, || format!("{}.{}", table.schema, table.name));
         }

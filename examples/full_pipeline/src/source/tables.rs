@@ -4,8 +4,8 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use debezium_model::{
-    Change, ColumnDef, HeaderValue, Headers, JsonWriter, MappedColumn, Op, Plan, Record, SchemaIds,
-    Scratch, SourceBlock, Table, TableId,
+    Change, ColumnDef, HeaderValue, Headers, JsonWriter, MappedColumn, Op, OutboxEvent, Plan,
+    Record, SchemaIds, Scratch, SourceBlock, Table, TableId,
 };
 use pgoutput::Relation;
 use registry_client::{Client as Registry, NewSchema, Subject};
@@ -60,6 +60,28 @@ impl Compiled {
         Ok(Some(text))
     }
 
+    /// Whether rows are sent as the events that they hold.
+    pub(crate) fn is_outbox(&self) -> bool {
+        self.table.mapping().is_outbox()
+    }
+
+    /// The event of a change of an outbox table.
+    pub(crate) fn outbox_event(
+        &self,
+        change: &Change<'_>,
+        source: &SourceBlock<'_>,
+    ) -> Result<Option<OutboxEvent>, debezium_model::Error> {
+        if self.skips(change.op) {
+            return Ok(None);
+        }
+        self.table.outbox_event(change, source)
+    }
+
+    /// Whether changes of this kind make no records.
+    pub(crate) fn skips(&self, op: Op) -> bool {
+        self.table.mapping().skips(op)
+    }
+
     /// The columns in table order.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &MappedColumn> {
         self.table.columns().iter()
@@ -111,6 +133,17 @@ pub(crate) async fn compile(
         );
     }
     let topic = table.topic().to_owned();
+    if table.mapping().is_outbox() {
+        return Ok(Compiled {
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            topic,
+            plan: table.plan(),
+            table,
+            ids: SchemaIds::new(None, 0),
+            key_writer: None,
+        });
+    }
     let key = match table.key_schema() {
         Some(schema) => Some(register(registry, metrics, &topic, "key", &schema.to_avro()).await?),
         None => None,
@@ -234,7 +267,7 @@ impl Encoder {
         sent?;
         // What flattening drops has been an event before.
         Ok(match change.op {
-            op if table.table.mapping().skips(op) => 0,
+            op if table.skips(op) => 0,
             Op::Update if records == 0 => 0,
             _ if moved => 2,
             _ => 1,

@@ -2,6 +2,7 @@
 //! and replay the corpus through them.
 
 pub mod avro_wire;
+pub mod broker;
 pub mod debezium_model;
 pub mod msk_iam_auth;
 pub mod pgoutput;

@@ -28,6 +28,7 @@ mod api;
 mod batch;
 mod config;
 mod connection;
+mod decode;
 mod error;
 mod faults;
 mod group;
@@ -50,6 +51,7 @@ mod txn;
 mod wire;
 
 pub use config::Config;
+pub use decode::{Decoded, Undecodable, decode_request};
 pub use error::{Error, ErrorKind};
 pub use faults::{Fault, Faults};
 pub use sasl::{Login, Plain, Rejected, Verifier, bearer_token};

@@ -98,7 +98,7 @@ pub(super) async fn answer(
     }
     let call = match Call::parse(frame)? {
         Parsed::Served(call) => call,
-        Parsed::UnknownVersions(correlation_id) => {
+        Parsed::UnknownVersions { correlation_id, .. } => {
             return Ok(Some(versions_error(correlation_id)?));
         }
     };
@@ -154,23 +154,26 @@ pub(super) async fn answer(
     }
 }
 
-enum Parsed {
+pub(super) enum Parsed {
     Served(Call),
     /// `ApiVersions` in a version from the future; the reply tells which ones there are.
-    UnknownVersions(i32),
+    UnknownVersions {
+        correlation_id: i32,
+        version: i16,
+    },
 }
 
 /// A request whose header has been read.
-struct Call {
-    key: ApiKey,
-    version: i16,
+pub(super) struct Call {
+    pub(super) key: ApiKey,
+    pub(super) version: i16,
     correlation_id: i32,
     client_id: StrBytes,
     body: Bytes,
 }
 
 impl Call {
-    fn parse(mut frame: Bytes) -> Result<Parsed, Refused> {
+    pub(super) fn parse(mut frame: Bytes) -> Result<Parsed, Refused> {
         let malformed = Refused::Malformed { key: -1, version: -1 };
         let start = frame.first_chunk::<8>().ok_or(malformed)?;
         let [k0, k1, v0, v1, c0, c1, c2, c3] = *start;
@@ -180,7 +183,8 @@ impl Call {
         let served = SERVED.iter().find(|(served, ..)| *served == api).ok_or(unsupported)?;
         if !(served.1..=served.2).contains(&version) {
             return if api == ApiKey::ApiVersions {
-                Ok(Parsed::UnknownVersions(i32::from_be_bytes([c0, c1, c2, c3])))
+                let correlation_id = i32::from_be_bytes([c0, c1, c2, c3]);
+                Ok(Parsed::UnknownVersions { correlation_id, version })
             } else {
                 Err(unsupported)
             };
@@ -198,7 +202,7 @@ impl Call {
         }))
     }
 
-    fn decode<R: Decodable>(&self) -> Result<R, Refused> {
+    pub(super) fn decode<R: Decodable>(&self) -> Result<R, Refused> {
         R::decode(&mut self.body.clone(), self.version).map_err(|_| self.malformed())
     }
 
@@ -214,7 +218,7 @@ impl Call {
         Refused::Malformed { key: self.key as i16, version: self.version }
     }
 
-    fn unsupported(&self) -> Refused {
+    pub(super) fn unsupported(&self) -> Refused {
         Refused::Unsupported { key: self.key as i16, version: self.version }
     }
 }

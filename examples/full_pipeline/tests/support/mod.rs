@@ -121,6 +121,9 @@ impl Services {
         let mut child = program()
             .args(["services", "--kafka-listen", "127.0.0.1:0"])
             .args(["--registry-listen", "127.0.0.1:0"])
+            // A static is never dropped; its input ends with the test process all the same.
+            .arg("--exit-with-parent")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -88,7 +88,8 @@ impl Scenario {
             .collect();
         let schemas: Vec<GoldenSchema> = lines(&text("schemas.jsonl"));
         let settle = fs::read_to_string(folder.join("harness.properties")).unwrap_or_default();
-        let settle = settle.trim().strip_prefix("settle.ms=").map_or(0, |ms| ms.parse().unwrap());
+        let settle = settle.lines().find_map(|line| line.trim().strip_prefix("settle.ms="));
+        let settle = settle.map_or(0, |millis| millis.parse().unwrap());
         Self {
             settle: Duration::from_millis(settle),
             properties: text("connector.properties"),

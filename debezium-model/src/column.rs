@@ -10,6 +10,7 @@
 /// | `with_enum_labels` | `pg_enum.enumlabel` by `enumsortorder`, of the type or its elements |
 /// | `with_element_type` | `pg_type.typelem` of an array type |
 /// | `with_base_type` | `pg_type.typbasetype` of a domain, followed to the end |
+/// | `with_snapshot_size` | none: what Debezium takes the column for while it reads a snapshot |
 ///
 /// Columns have to be those that arrive in rows, in that order: generated columns, for example,
 /// are not streamed before PostgreSQL 18, so they have to be left out there.
@@ -35,6 +36,7 @@ pub struct ColumnDef {
     pub(crate) enum_labels: Option<Vec<String>>,
     pub(crate) element: Option<(u32, String)>,
     pub(crate) base: Option<(u32, String, i32)>,
+    pub(crate) snapshot_size: bool,
 }
 
 impl ColumnDef {
@@ -52,6 +54,7 @@ impl ColumnDef {
             enum_labels: None,
             element: None,
             base: None,
+            snapshot_size: false,
         }
     }
 
@@ -105,6 +108,15 @@ impl ColumnDef {
     #[must_use]
     pub fn with_base_type(mut self, type_oid: u32, type_name: &str, typmod: i32) -> Self {
         self.base = Some((type_oid, type_name.to_owned(), typmod));
+        self
+    }
+
+    /// The same column with the length and scale that Debezium propagates during a snapshot
+    /// (`column.propagate.source.type`): a `numeric` without precision has length 0 and no scale
+    /// there, and other ones while streaming.
+    #[must_use]
+    pub fn with_snapshot_size(mut self) -> Self {
+        self.snapshot_size = true;
         self
     }
 

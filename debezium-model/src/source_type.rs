@@ -54,10 +54,30 @@ pub(crate) fn size(column: &ColumnDef) -> (i32, Option<i32>) {
         1186 => (49, Some(if typmod < 0 { 6 } else { typmod & 0xffff })),
         1560 => whole(typmod.max(1)),
         1562 => whole(if typmod < 0 { UNLIMITED } else { typmod }),
-        // The most digits before the point and after it that the driver knows of; read from the
-        // catalog for a snapshot, Debezium has 0 and no scale instead.
+        1700 if typmod < 4 && oid == column.type_oid && column.snapshot_size => (0, None),
+        // The most digits before the point and after it that the driver knows of.
         1700 if typmod < 4 => whole(131_089),
         1700 => ((typmod - 4) >> 16, Some((typmod - 4) & 0x7ff)),
         _ => whole(UNLIMITED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bare_numerics_have_another_size_in_a_snapshot() {
+        let bare = ColumnDef::new("n", 1700, "numeric");
+        let sized = bare.clone().with_typmod(((10 << 16) | 2) + 4);
+        let array = ColumnDef::new("a", 1231, "_numeric");
+        for (column, stream, snapshot) in [
+            (bare, (131_089, Some(0)), (0, None)),
+            (sized, (10, Some(2)), (10, Some(2))),
+            (array, (131_089, Some(0)), (131_089, Some(0))),
+        ] {
+            assert_eq!(size(&column), stream);
+            assert_eq!(size(&column.with_snapshot_size()), snapshot);
+        }
     }
 }

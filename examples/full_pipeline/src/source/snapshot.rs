@@ -1,7 +1,7 @@
 //! The rows that are already there: read by `COPY … (FORMAT binary)` under the slot's own snapshot,
 //! encoded by the same plan as the stream, marked as Debezium marks them.
 
-use debezium_model::{Change, Fidelity, MappedColumn, Snapshot, SourceBlock};
+use debezium_model::{Change, ColumnDef, Fidelity, MappedColumn, Snapshot, SourceBlock};
 use pgoutput::{
     Column, Lsn,
     client::{Client, quote_identifier},
@@ -125,7 +125,10 @@ impl Source {
         };
         for published in candidates {
             if self.config.tables.includes(&published.schema, &published.table) {
-                let columns = catalog::columns(client, published.oid).await?;
+                let mut columns = catalog::columns(client, published.oid).await?;
+                if self.config.mapping.fidelity() == Fidelity::Debezium {
+                    columns = columns.into_iter().map(ColumnDef::with_snapshot_size).collect();
+                }
                 tables.push(self.compile(&published.schema, &published.table, columns).await?);
             }
         }

@@ -34,8 +34,12 @@ impl SlotStatus {
     fn new(row: &Row) -> Result<Self, Error> {
         let text = |name| row.by_name(name).map(ToOwned::to_owned);
         let position = |name| row.by_name(name).map(|_| lsn(row, name)).transpose();
-        let reason = text("invalidation_reason")
-            .or_else(|| (row.by_name("conflicting") == Some("t")).then(|| "conflicting".into()));
+        // PostgreSQL 16 says `conflicting` of a slot whose log was removed, too, but leaves that one
+        // without a place to start from.
+        let conflicting =
+            row.by_name("conflicting") == Some("t") && row.by_name("restart_lsn").is_some();
+        let reason =
+            text("invalidation_reason").or_else(|| conflicting.then(|| "conflicting".into()));
         Ok(Self {
             plugin: text("plugin"),
             active_pid: row.by_name("active_pid").and_then(|pid| pid.parse().ok()),

@@ -45,7 +45,10 @@ async fn the_loader_asks_creates_loads_and_can_be_run_again() {
     let server = Postgres::start(Config::new().with_password("pw")).unwrap();
 
     let (out, err) = said(&load(&server, "main", "n\n", &[]));
-    assert!(err.contains("To create database? [y/N]: ") && err.contains("nothing was done"), "{err}");
+    assert!(
+        err.contains("To create database? [y/N]: ") && err.contains("nothing was done"),
+        "{err}"
+    );
     assert_eq!(out, "");
 
     let made = load(&server, "main", "y\n", &[]);

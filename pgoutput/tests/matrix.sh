@@ -4,7 +4,7 @@
 # kept in $PG_MATRIX (a folder under /tmp if not set), which their account must be able to reach.
 set -eu
 cd "$(dirname "$0")/.."
-folder=${PG_MATRIX:-/tmp/pg-matrix}
+folder=${PG_MATRIX:-${TMPDIR:-/tmp}/pg-matrix}
 [ $# -gt 0 ] || set -- 14.23.0-beta.17 15.18.0-beta.17 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17
 mkdir -p "$folder"
 chmod a+rx "$folder"

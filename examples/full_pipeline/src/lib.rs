@@ -22,5 +22,5 @@ pub use cli::{
     SinkArgs, SourceArgs, Toast,
 };
 pub use error::{Error, Part};
-pub use metrics::{Counter, Metrics, ObjectWritten, SchemaSeen, Usage};
+pub use metrics::{Counter, Metrics, ObjectWritten, SchemaSeen, Usage, begin_usage};
 pub use output::{Output, Progress};

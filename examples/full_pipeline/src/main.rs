@@ -10,6 +10,7 @@ use full_pipeline::{
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    full_pipeline::begin_usage();
     let cli = Cli::parse();
     // RUST_LOG says more; the default shows what an operator has to know.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -143,6 +143,24 @@ pub struct Usage {
     pub peak_kib: u64,
 }
 
+/// CPU that was used before the program began.
+static TICKS_BEFORE: OnceLock<u64> = OnceLock::new();
+
+/// Leaves what this process has used so far out of [`usage`]: `cargo run` becomes the program it
+/// has built, and its own work would count.
+pub fn begin_usage() {
+    TICKS_BEFORE.get_or_init(|| cpu_ticks().unwrap_or_default());
+}
+
+/// CPU of this process in ticks of 1/100 s, which they are on every Linux.
+fn cpu_ticks() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The command name is in parentheses and may hold anything; the fields behind it are fixed:
+    // utime and stime are the 14th and 15th of all.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
 /// Reads this process's usage; `None` where there is no `/proc`.
 #[must_use]
 pub(crate) fn usage() -> Option<Usage> {
@@ -154,10 +172,6 @@ pub(crate) fn usage() -> Option<Usage> {
         .next()?
         .parse()
         .ok()?;
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The command name is in parentheses and may hold anything; the fields behind it are fixed:
-    // utime and stime are the 14th and 15th of all, in ticks of 1/100 s on every Linux.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    let ticks = cpu_ticks()?.saturating_sub(TICKS_BEFORE.get().copied().unwrap_or_default());
     Some(Usage { cpu_seconds: Duration::from_millis(ticks * 10).as_secs_f64(), peak_kib })
 }

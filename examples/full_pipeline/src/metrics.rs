@@ -146,7 +146,7 @@ pub struct Usage {
 /// CPU that was used before the program began.
 static TICKS_BEFORE: OnceLock<u64> = OnceLock::new();
 
-/// Leaves what this process has used so far out of [`usage`]: `cargo run` becomes the program it
+/// Leaves what this process has used so far out of the report: `cargo run` becomes the program it
 /// has built, and its own work would count.
 pub fn begin_usage() {
     TICKS_BEFORE.get_or_init(|| cpu_ticks().unwrap_or_default());

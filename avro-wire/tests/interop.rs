@@ -4,6 +4,8 @@
 mod support;
 
 use apache_avro::rabin::Rabin;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::writer::datum::GenericDatumWriter;
 use avro_wire::{Resolution, RowCodec, Schema};
 use proptest::prelude::*;
 use support::Tree;
@@ -193,6 +195,8 @@ proptest! {
         prop_assert_eq!(avro_wire::compatibility::problems(&ours, &ours), []);
         let resolution = Resolution::new(&ours, &ours).unwrap();
         let rows = RowCodec::new(&ours).ok();
+        let reader = GenericDatumReader::builder(&theirs).build().unwrap();
+        let writer = GenericDatumWriter::builder(&theirs).build().unwrap();
         for tree in values {
             let mut datum = Vec::new();
             avro_wire::encode(&tree, &ours, &mut datum).unwrap();
@@ -207,8 +211,8 @@ proptest! {
             let back: Tree = avro_wire::decode(&datum, &ours).unwrap();
             prop_assert_eq!(&back, &tree);
 
-            let value = apache_avro::from_avro_datum(&theirs, &mut &*datum, None).unwrap();
-            let their_datum = apache_avro::to_avro_datum(&theirs, value).unwrap();
+            let value = reader.read_value(&mut &*datum).unwrap();
+            let their_datum = writer.write_value_to_vec(value).unwrap();
             let back: Tree = avro_wire::decode(&their_datum, &ours).unwrap();
             prop_assert_eq!(sorted(back), sorted(tree));
         }
@@ -307,7 +311,8 @@ mod container {
                     Codec::Null => apache_avro::Codec::Null,
                     _ => apache_avro::Codec::Deflate(DeflateSettings::default()),
                 };
-                let mut writer = apache_avro::Writer::with_codec(&theirs, Vec::new(), their_codec);
+                let mut writer = apache_avro::Writer::with_codec(&theirs, Vec::new(), their_codec)
+                    .unwrap();
                 writer.extend(read_by_them).unwrap();
                 let back = read(&writer.into_inner().unwrap());
                 prop_assert_eq!(

@@ -88,7 +88,9 @@ fn the_reference_library_reads_the_envelope() {
         let records = records(&table, &Change::insert(&AFTER));
         let [(_, Some(value), 1)] = records.as_slice() else { panic!("{records:?}") };
         let mut datum = &value[5..];
-        let decoded = apache_avro::from_avro_datum(&schema, &mut datum, None).unwrap();
+        let reader =
+            apache_avro::reader::datum::GenericDatumReader::builder(&schema).build().unwrap();
+        let decoded = reader.read_value(&mut datum).unwrap();
         assert!(datum.is_empty());
         let Value::Record(fields) = decoded else { panic!("{decoded:?}") };
         let Value::Union(1, after) = &fields[1].1 else { panic!("{:?}", fields[1]) };

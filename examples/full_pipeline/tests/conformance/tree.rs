@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
-use apache_avro::{Schema, from_avro_datum, to_avro_datum, types::Value};
+use apache_avro::{
+    Schema, reader::datum::GenericDatumReader, types::Value, writer::datum::GenericDatumWriter,
+};
 
 use crate::fresh::Fresh;
 
@@ -23,13 +25,19 @@ impl Reader {
         }
         let parsed = &self.parsed[schema];
         let mut rest = datum;
-        let value = from_avro_datum(parsed, &mut rest, None).map_err(|error| error.to_string())?;
+        let value = GenericDatumReader::builder(parsed)
+            .build()
+            .and_then(|reader| reader.read_value(&mut rest))
+            .map_err(|error| error.to_string())?;
         if !rest.is_empty() {
             return Err(format!("{} bytes are left over", rest.len()));
         }
         // A map has no order.
         if !holds_map(&value) {
-            let again = to_avro_datum(parsed, value.clone()).map_err(|error| error.to_string())?;
+            let again = GenericDatumWriter::builder(parsed)
+                .build()
+                .and_then(|writer| writer.write_value_to_vec(value.clone()))
+                .map_err(|error| error.to_string())?;
             if again != datum {
                 return Err("the bytes are not the usual way to write the value".to_owned());
             }

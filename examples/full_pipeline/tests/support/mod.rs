@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apache_avro::{Reader, Schema, types::Value};
+use apache_avro::{Reader, Schema, reader::datum::GenericDatumReader, types::Value};
 use pgoutput::client::{Client, Config, Row};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -226,7 +226,8 @@ impl Decoder {
             self.schemas.insert(id, Schema::parse_str(registered.schema()).unwrap());
         }
         let mut datum = &framed[5..];
-        let value = apache_avro::from_avro_datum(&self.schemas[&id], &mut datum, None).unwrap();
+        let reader = GenericDatumReader::builder(&self.schemas[&id]).build().unwrap();
+        let value = reader.read_value(&mut datum).unwrap();
         assert!(datum.is_empty(), "bytes behind the datum");
         (id, fields(value))
     }

@@ -11,6 +11,8 @@
     reason = "a test fails by panicking, and each test file uses a part of this"
 )]
 
+pub mod rows;
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read},
@@ -73,6 +75,12 @@ impl Running {
         Self(
             command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start the program"),
         )
+    }
+
+    /// The same with its log at the end of a file.
+    pub fn start_logged(command: &mut Command, log: &Path) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        Self(command.stdout(Stdio::null()).stderr(log).spawn().expect("start the program"))
     }
 
     /// SIGKILL.

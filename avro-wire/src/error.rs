@@ -102,15 +102,24 @@ pub enum ErrorKind {
     /// An object container file does not start with `Obj` and 1, or its header is broken.
     #[error("not an object container file")]
     NotContainer,
-    /// An object container file names a codec other than null and deflate.
-    #[error("unknown block codec")]
+    /// An object container file names a codec that is not known, or whose feature is off.
+    #[error("unknown or disabled block codec")]
     UnknownCodec,
     /// A block of an object container file does not end with the sync marker.
     #[error("sync marker does not match")]
     SyncMismatch,
-    /// A block could not be inflated, or is larger than the limit once inflated.
-    #[error("block cannot be inflated within the limit")]
+    /// A compressed block or message is broken.
+    #[error("compressed bytes are broken")]
     Inflate,
+    /// A compressed block or message is larger than the caller allows once inflated.
+    #[error("inflates to more than {limit} bytes")]
+    SizeLimit {
+        /// The most bytes that were allowed.
+        limit: usize,
+    },
+    /// A block does not have the checksum that is stored with it.
+    #[error("checksum does not match")]
+    Checksum,
     /// The schema text is not JSON.
     #[error("schema is not JSON")]
     Json,

@@ -336,8 +336,8 @@ impl<'a> Frame<'a> {
     /// `scratch`, whose old content is lost.
     ///
     /// # Errors
-    /// [`ErrorKind::Inflate`] when it is broken or larger than `limit` bytes, and
-    /// [`ErrorKind::UnknownCompression`] for zlib without the feature `zlib`.
+    /// [`ErrorKind::Inflate`] when it is broken, [`ErrorKind::SizeLimit`] when it is larger than
+    /// `limit` bytes, and [`ErrorKind::UnknownCompression`] for zlib without the feature `zlib`.
     pub fn inflate<'b>(&self, limit: usize, scratch: &'b mut Vec<u8>) -> Result<&'b [u8], Error>
     where
         'a: 'b,

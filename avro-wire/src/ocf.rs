@@ -2,6 +2,7 @@
 //! Files"). Feature `ocf`.
 //!
 //! The writer takes datums that are encoded already and copies them into blocks; it never decodes.
+//! Codecs beside null and deflate have a feature each: `snappy`, `zstandard` and `bzip2`.
 //!
 //! | part | bytes |
 //! |---|---|
@@ -29,36 +30,13 @@
 //! # Ok::<(), avro_wire::Error>(())
 //! ```
 
+mod codec;
 mod read;
 mod write;
 
+pub use self::codec::Codec;
 pub use self::read::Reader;
 pub use self::write::Writer;
-
-/// How the bytes of a block are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Codec {
-    /// As they are.
-    Null,
-    /// DEFLATE (RFC 1951) without a zlib header or checksum.
-    Deflate,
-}
-
-impl Codec {
-    /// The name in `avro.codec`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Deflate => "deflate",
-        }
-    }
-
-    fn from_name(name: &[u8]) -> Option<Self> {
-        [Self::Null, Self::Deflate].into_iter().find(|codec| codec.name().as_bytes() == name)
-    }
-}
 
 const MAGIC: [u8; 4] = *b"Obj\x01";
 const SCHEMA_KEY: &str = "avro.schema";

@@ -262,7 +262,6 @@ proptest! {
 #[cfg(feature = "ocf")]
 mod container {
     use super::*;
-    use apache_avro::DeflateSettings;
     use avro_wire::ErrorKind;
     use avro_wire::ocf::{Codec, Reader, Writer};
 
@@ -300,19 +299,16 @@ mod container {
         #[test]
         fn files_are_read_by_either_side((json, values) in schema_and_values()) {
             let theirs = apache_avro::Schema::parse_str(&json).unwrap();
-            for codec in [Codec::Null, Codec::Deflate] {
+            for &codec in Codec::ALL {
                 let file = write(&json, &values, codec);
                 prop_assert_eq!(&read(&file), &values);
 
                 let reader = apache_avro::Reader::new(&*file).unwrap();
                 prop_assert_eq!(reader.user_metadata().get("made.by").unwrap(), b"a test");
                 let read_by_them: Vec<_> = reader.map(Result::unwrap).collect();
-                let their_codec = match codec {
-                    Codec::Null => apache_avro::Codec::Null,
-                    _ => apache_avro::Codec::Deflate(DeflateSettings::default()),
-                };
-                let mut writer = apache_avro::Writer::with_codec(&theirs, Vec::new(), their_codec)
-                    .unwrap();
+                let their_codec = codec_of_theirs(codec);
+                let mut writer =
+                    apache_avro::Writer::with_codec(&theirs, Vec::new(), their_codec).unwrap();
                 writer.extend(read_by_them).unwrap();
                 let back = read(&writer.into_inner().unwrap());
                 prop_assert_eq!(
@@ -323,6 +319,13 @@ mod container {
         }
     }
 
+    fn codec_of_theirs(codec: Codec) -> apache_avro::Codec {
+        let name = codec.name();
+        let theirs = name.parse().unwrap();
+        assert_eq!(<&str>::from(theirs), name);
+        theirs
+    }
+
     fn long_file(codec: Codec) -> (Vec<u8>, Vec<Tree>) {
         let values: Vec<_> = (0..20_000).map(|n| Tree::String(format!("value {n}"))).collect();
         (write(r#""string""#, &values, codec), values)
@@ -330,7 +333,7 @@ mod container {
 
     #[test]
     fn files_have_several_blocks_and_are_the_same_every_time() {
-        for codec in [Codec::Null, Codec::Deflate] {
+        for &codec in Codec::ALL {
             let (file, values) = long_file(codec);
             assert_eq!(file, long_file(codec).0);
             let markers = file.windows(16).filter(|window| window == b"0123456789abcdef").count();
@@ -357,7 +360,7 @@ mod container {
             Ok::<_, avro_wire::Error>(())
         };
         let values = [Tree::String("a".into()), Tree::String("b".repeat(300))];
-        for codec in [Codec::Null, Codec::Deflate] {
+        for &codec in Codec::ALL {
             let file = write(r#""string""#, &values, codec);
             let header = write(r#""string""#, &[], codec).len();
             drain(&file, 1 << 20).unwrap();
@@ -376,8 +379,16 @@ mod container {
                 }
             }
         }
-        let file = write(r#""string""#, &values, Codec::Deflate);
-        assert_eq!(drain(&file, 100).unwrap_err().kind(), ErrorKind::Inflate);
+        for &codec in Codec::ALL {
+            let file = write(r#""string""#, &values, codec);
+            let limited = drain(&file, 100).map_err(|error| error.kind());
+            // What is not compressed is in memory already.
+            let expected = match codec {
+                Codec::Null => Ok(()),
+                _ => Err(ErrorKind::SizeLimit { limit: 100 }),
+            };
+            assert_eq!(limited, expected, "{codec:?}");
+        }
         assert_eq!(drain(b"PAR1", 1).unwrap_err().kind(), ErrorKind::NotContainer);
     }
 }

@@ -62,9 +62,11 @@ pub(super) fn inflate<'b>(
     let size = decoder.by_ref().take(most).read_to_end(scratch);
     match size {
         Ok(size) if size <= limit && decoder.total_in() == packed.len() as u64 => Ok(scratch),
-        _ => {
+        size => {
             scratch.clear();
-            Err(Error::new(ErrorKind::Inflate))
+            let over = size.is_ok_and(|size| size > limit);
+            let kind = if over { ErrorKind::SizeLimit { limit } } else { ErrorKind::Inflate };
+            Err(Error::new(kind))
         }
     }
 }

@@ -1,9 +1,5 @@
 //! Blocks into datums.
 
-use std::io::Read as _;
-
-use flate2::read::DeflateDecoder;
-
 use super::{CODEC_KEY, Codec, MAGIC, SCHEMA_KEY};
 use crate::primitive;
 use crate::table::EMPTY_ITEM_LIMIT;
@@ -11,7 +7,7 @@ use crate::{Error, ErrorKind, Schema};
 
 /// Reads the datums of a container file that lies in memory.
 ///
-/// Not an `Iterator`: with deflate a datum is borrowed from the reader.
+/// Not an `Iterator`: where blocks are compressed, a datum is borrowed from the reader.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     schema: Schema,
@@ -44,9 +40,7 @@ impl<'a> Reader<'a> {
         let value = |name| metadata.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         let codec = match value(CODEC_KEY) {
             None => Codec::Null,
-            Some(name) => {
-                Codec::from_name(name).ok_or_else(|| Error::new(ErrorKind::UnknownCodec))?
-            }
+            Some(name) => Codec::from_name(name)?,
         };
         let schema = value(SCHEMA_KEY).and_then(|text| core::str::from_utf8(text).ok());
         let schema = schema.ok_or_else(|| Error::new(ErrorKind::NotContainer))?;
@@ -64,7 +58,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Refuses blocks that inflate to more than `bytes`; 64 MiB if not set.
+    /// Refuses blocks that inflate to more than `bytes`; 64 MiB if not set. That is also the most
+    /// memory that compressed blocks take, beside what the codec needs: less than 4 MiB.
     #[must_use]
     pub const fn with_block_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
@@ -92,8 +87,8 @@ impl<'a> Reader<'a> {
     /// The next datum, or `None` at the end of the file.
     ///
     /// # Errors
-    /// [`ErrorKind::SyncMismatch`], [`ErrorKind::Inflate`], and those of
-    /// [`Schema::skip`], which finds the end of a datum. Offsets count from the start of the file
+    /// [`ErrorKind::SyncMismatch`], [`ErrorKind::Inflate`], [`ErrorKind::SizeLimit`],
+    /// [`ErrorKind::Checksum`], and those of [`Schema::skip`], which finds the end of a datum. Offsets count from the start of the file
     /// for blocks and from the start of the datum within one. Do not go on after an error.
     #[allow(
         clippy::should_implement_trait,
@@ -109,7 +104,7 @@ impl<'a> Reader<'a> {
         }
         let block = match self.codec {
             Codec::Null => self.stored,
-            Codec::Deflate => &self.inflated,
+            _ => &self.inflated,
         };
         let rest = block.get(self.position..).unwrap_or_default();
         let length = self.schema.skip(rest)?;
@@ -121,7 +116,7 @@ impl<'a> Reader<'a> {
     fn check_used_up(&self) -> Result<(), Error> {
         let size = match self.codec {
             Codec::Null => self.stored.len(),
-            Codec::Deflate => self.inflated.len(),
+            _ => self.inflated.len(),
         };
         match size - self.position {
             0 => Ok(()),
@@ -142,16 +137,10 @@ impl<'a> Reader<'a> {
                 self.stored = stored;
                 stored.len()
             }
-            Codec::Deflate => {
-                self.inflated.clear();
-                // One byte more than the limit tells a full block from one that goes on.
-                let limit = (self.limit as u64).saturating_add(1);
-                DeflateDecoder::new(stored)
-                    .take(limit)
-                    .read_to_end(&mut self.inflated)
-                    .ok()
-                    .filter(|&size| size <= self.limit)
-                    .ok_or_else(|| before.error(ErrorKind::Inflate))?
+            codec => {
+                let unpacked = codec.unpack(stored, self.limit, &mut self.inflated);
+                unpacked.map_err(|kind| before.error(kind))?;
+                self.inflated.len()
             }
         };
         self.position = 0;

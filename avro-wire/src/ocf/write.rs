@@ -1,12 +1,7 @@
 //! Datums into blocks.
 
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
-
 use super::{CODEC_KEY, Codec, MAGIC, SCHEMA_KEY};
-use crate::{Error, ErrorKind, Schema, primitive};
+use crate::{Error, Schema, primitive};
 
 /// Writes a container file piece by piece into buffers that the caller empties.
 ///
@@ -73,7 +68,7 @@ impl Writer {
     /// from there on.
     ///
     /// # Errors
-    /// [`ErrorKind::Value`] if the compressor fails, which it does not on memory buffers.
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value) if the compressor fails, which it does not on memory buffers.
     pub fn append(&mut self, datum: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.block.extend_from_slice(datum);
         self.count += 1;
@@ -88,18 +83,7 @@ impl Writer {
         if self.count == 0 {
             return Ok(());
         }
-        let stored = match self.codec {
-            Codec::Null => &self.block,
-            Codec::Deflate => {
-                self.packed.clear();
-                let mut encoder = DeflateEncoder::new(&mut self.packed, Compression::default());
-                encoder
-                    .write_all(&self.block)
-                    .and_then(|()| encoder.finish().map(drop))
-                    .map_err(|_| Error::new(ErrorKind::Value))?;
-                &self.packed
-            }
-        };
+        let stored = self.codec.pack(&self.block, &mut self.packed)?;
         primitive::write_length(self.count, out);
         primitive::write_bytes(stored, out);
         out.extend_from_slice(&self.sync);

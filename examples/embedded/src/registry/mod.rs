@@ -6,8 +6,7 @@
 //! not there, and nothing outlives the process.
 
 mod answer;
-mod avro;
-mod compatibility;
+mod content;
 mod faults;
 mod routes;
 mod store;
@@ -23,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub use compatibility::{CompatibilityLevel, UnknownLevel};
+pub use avro_wire::compatibility::Level as CompatibilityLevel;
 pub use faults::Faults;
 use store::Store;
 

@@ -12,11 +12,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::answer::{Answer, Refusal, Text};
-use super::compatibility::CompatibilityLevel;
 use super::faults;
 use super::store::{Deleted, Deletion, Entry, Mode, Reference, Schema, Selector};
+use super::{CompatibilityLevel, Shared};
 
 /// The whole service: the API at the root and where Apicurio has it, and a health check.
 pub(super) fn router(shared: Arc<Shared>) -> Router {

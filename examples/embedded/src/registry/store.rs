@@ -6,11 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::CompatibilityLevel;
 use super::answer::Refusal;
-use super::avro::{Invalid, Tree};
-use super::compatibility::CompatibilityLevel;
+use super::content::{self, Checked};
 
 /// All state of a registry.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ struct Version {
 pub(super) struct Schema {
     pub(super) text: Arc<str>,
     pub(super) references: Vec<Reference>,
-    tree: Arc<Tree>,
+    checked: Arc<Checked>,
 }
 
 /// A name defined elsewhere.
@@ -168,19 +167,18 @@ impl Store {
 
     /// Checks a schema and the versions it refers to, without storing it.
     pub(super) fn parse(&self, text: &str, references: Vec<Reference>) -> Result<Schema, Refusal> {
-        let mut texts = Vec::new();
-        self.collect(&references, &mut BTreeSet::new(), &mut texts)?;
-        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
-        let tree = Tree::parse(text, &texts).map_err(Refusal::invalid_schema)?;
-        Ok(Schema { text: text.into(), references, tree: Arc::new(tree) })
+        let mut schemas = Vec::new();
+        self.collect(&references, &mut BTreeSet::new(), &mut schemas)?;
+        let checked = content::check(text, &schemas).map_err(Refusal::invalid_schema)?;
+        Ok(Schema { text: text.into(), references, checked: Arc::new(checked) })
     }
 
-    /// Texts of what `references` name, each once and after those it refers to itself.
+    /// What `references` name, each once and after those it refers to itself.
     fn collect(
         &self,
         references: &[Reference],
         seen: &mut BTreeSet<u32>,
-        texts: &mut Vec<Arc<str>>,
+        schemas: &mut Vec<avro_wire::Schema>,
     ) -> Result<(), Refusal> {
         for reference in references {
             let Reference { subject, version, .. } = reference;
@@ -193,8 +191,8 @@ impl Store {
             };
             if seen.insert(found.id) {
                 let schema = self.schema(found.id)?;
-                self.collect(&schema.references, seen, texts)?;
-                texts.push(Arc::clone(&schema.text));
+                self.collect(&schema.references, seen, schemas)?;
+                schemas.push(schema.checked.schema.clone());
             }
         }
         Ok(())
@@ -208,7 +206,7 @@ impl Store {
         if self.mode(name) != Mode::Writable {
             return Err(Refusal::not_permitted(name));
         }
-        let identity = identity(&schema)?;
+        let identity = identity(&schema);
         let known = self.ids.get(&identity).copied();
         let subject = self.subjects.get(name);
         let registered = subject
@@ -221,8 +219,8 @@ impl Store {
 
         let level = self.level(name);
         let earlier = self.live(name)?;
-        let earlier: Vec<&Tree> = earlier.iter().map(|entry| &*entry.schema.tree).collect();
-        let objections = level.objections(&schema.tree, &earlier);
+        let earlier: Vec<_> = earlier.iter().map(|entry| &entry.schema.checked.schema).collect();
+        let objections = content::objections(level, &schema.checked.schema, &earlier);
         if !objections.is_empty() {
             return Err(Refusal::incompatible(name, level.as_str(), &objections));
         }
@@ -255,8 +253,8 @@ impl Store {
             Some(Selector::Latest) => self.live(name)?.into_iter().last().into_iter().collect(),
             Some(which) => vec![self.entry(name, which, Deleted::Hidden)?],
         };
-        let earlier: Vec<&Tree> = earlier.iter().map(|entry| &*entry.schema.tree).collect();
-        Ok(self.level(name).objections(&schema.tree, &earlier))
+        let earlier: Vec<_> = earlier.iter().map(|entry| &entry.schema.checked.schema).collect();
+        Ok(content::objections(self.level(name), &schema.checked.schema, &earlier))
     }
 
     /// Finds a schema among the versions of a subject.
@@ -267,7 +265,7 @@ impl Store {
         deleted: Deleted,
     ) -> Result<Entry, Refusal> {
         let subject = self.shown(name, deleted)?;
-        let id = self.ids.get(&identity(schema)?).copied();
+        let id = self.ids.get(&identity(schema)).copied();
         let version = subject
             .versions(deleted)
             .rfind(|version| Some(version.id) == id)
@@ -501,44 +499,12 @@ impl Store {
     }
 }
 
-/// What makes two schemas the same one: their JSON with all its attributes, but not the order of
-/// attributes or white space, and what they refer to. Documentation, defaults, aliases and
-/// unknown attributes count, unlike in Avro's parsing canonical form.
-fn identity(schema: &Schema) -> Result<String, Refusal> {
-    let json: Value = serde_json::from_str(&schema.text)
-        .map_err(|e| Refusal::invalid_schema(Invalid::from(e)))?;
-    let mut text = String::with_capacity(schema.text.len());
-    write_sorted(&json, &mut text);
+/// What makes two schemas the same one: their one spelling, and what they refer to.
+fn identity(schema: &Schema) -> String {
+    let mut text = schema.checked.canonical.clone();
     for Reference { name, subject, version } in &schema.references {
         // Quoted, so that no name can look like two.
         let _ = write!(text, "{name:?}{subject:?}{version}");
     }
-    Ok(text)
-}
-
-fn write_sorted(json: &Value, out: &mut String) {
-    match json {
-        Value::Array(items) => {
-            out.push('[');
-            for item in items {
-                write_sorted(item, out);
-                out.push(',');
-            }
-            out.push(']');
-        }
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_unstable_by_key(|(key, _)| *key);
-            out.push('{');
-            for (key, value) in members {
-                let _ = write!(out, "{key:?}:");
-                write_sorted(value, out);
-                out.push(',');
-            }
-            out.push('}');
-        }
-        scalar => {
-            let _ = write!(out, "{scalar}");
-        }
-    }
+    text
 }

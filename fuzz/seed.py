@@ -206,6 +206,7 @@ def avro():
         "array": (2, zigzag(3) + zigzag(0) + zigzag(1) + zigzag(9) + zigzag(2) + text("t") + b"\0"),
         "array-map": (2, zigzag(1) + zigzag(3) + zigzag(1) + text("k") + zigzag(2) + b"\1\2\0\0"),
         "map-sized": (3, zigzag(-1) + zigzag(12) + text("k") + zigzag(1) + struct.pack("<d", 0.5) + b"\0\0"),
+        "array-size-wrong": (2, zigzag(-2) + zigzag(5) + zigzag(1) + zigzag(9) + zigzag(0) * 3 + b"\0"),
         "list": (4, zigzag(1) + zigzag(1) + zigzag(2) + zigzag(0)),
         "list-long": (4, b"".join(zigzag(n) + zigzag(1) for n in range(70)) + zigzag(0) * 2),
         "tree": (5, zigzag(2) + zigzag(0) + zigzag(1) + zigzag(0) * 3),

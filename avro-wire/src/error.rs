@@ -69,6 +69,12 @@ pub enum ErrorKind {
         /// The count that was read.
         count: i64,
     },
+    /// The items of an array or map end elsewhere than the size of their block says.
+    #[error("block ends {off} bytes behind its announced end")]
+    BlockSize {
+        /// Bytes that the items take beyond the announced size; negative where they take less.
+        off: i64,
+    },
     /// Bytes were left after the datum.
     #[error("{count} bytes after the datum")]
     TrailingBytes {

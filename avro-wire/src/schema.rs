@@ -134,7 +134,8 @@ impl Schema {
     }
 
     /// The number of bytes of the datum at the start of `input`, found without decoding it:
-    /// strings are not checked for UTF-8, nor counted blocks for what is in them.
+    /// strings are not checked for UTF-8, and a block of items that gives its size is stepped over
+    /// as a whole. What [`decode`](crate::decode) takes has the same length here.
     ///
     /// # Errors
     /// Those of [`ErrorKind::is_data`](crate::ErrorKind::is_data).

@@ -212,27 +212,54 @@ impl<'s, 'a> Walk<'s, 'a> {
         let before = self.reader.clone();
         let count = self.reader.read_long()?;
         if count == 0 {
-            return Ok(Block { count: 0, size: None });
+            return Ok(Block { count: 0, size: None, end: None });
         }
-        let (items, size) = if count < 0 {
-            let before_size = self.reader.clone();
-            let length = self.reader.read_long()?;
-            let size = usize::try_from(length)
-                .map_err(|_| before_size.error(ErrorKind::NegativeLength { length }))?;
-            (count.unsigned_abs(), Some(size))
-        } else {
-            (count.unsigned_abs(), None)
-        };
+        let items = count.unsigned_abs();
+        let (size, end) = if count < 0 { self.block_size()? } else { (None, None) };
+        let room = size.unwrap_or_else(|| self.reader.rest().len());
         let item_size = u64::from(self.table.min_size(*item)) + u64::from(keyed);
         let fits = if item_size == 0 {
             self.take_empty(items).is_some()
         } else {
-            items.saturating_mul(item_size) <= self.reader.rest().len() as u64
+            items.saturating_mul(item_size) <= room as u64
         };
         match usize::try_from(items) {
-            Ok(count) if fits => Ok(Block { count, size }),
+            Ok(count) if fits => Ok(Block { count, size, end }),
             _ => Err(before.error(ErrorKind::ItemCount { count })),
         }
+    }
+
+    /// Reads the size in bytes that follows a negative count; with it, what it leaves over.
+    #[cold]
+    fn block_size(&mut self) -> Result<(Option<usize>, Option<usize>), Error> {
+        let before = self.reader.clone();
+        let length = self.reader.read_long()?;
+        let rest = self.reader.rest().len();
+        let size = u64::try_from(length)
+            .map_err(|_| before.error(ErrorKind::NegativeLength { length }))?;
+        match usize::try_from(size).ok().and_then(|size| Some((size, rest.checked_sub(size)?))) {
+            Some((size, end)) => Ok((Some(size), Some(end))),
+            None => {
+                let missing = size.saturating_sub(rest as u64);
+                Err(before.error(ErrorKind::UnexpectedEnd { missing }))
+            }
+        }
+    }
+
+    /// Checks that the items of a block took the bytes that their writer announced.
+    #[inline]
+    pub(crate) fn end_block(&self, end: Option<usize>) -> Result<(), Error> {
+        match end {
+            Some(end) if end != self.reader.rest().len() => Err(self.wrong_size(end)),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn wrong_size(&self, end: usize) -> Error {
+        // No slice is longer than `isize::MAX`, so the difference of two lengths fits.
+        let off = (end.cast_signed() - self.reader.rest().len().cast_signed()) as i64;
+        self.reader.error(ErrorKind::BlockSize { off })
     }
 }
 
@@ -242,6 +269,8 @@ pub(crate) struct Block {
     pub(crate) count: usize,
     /// The bytes of the block, where the writer gave them.
     pub(crate) size: Option<usize>,
+    /// With `size`, the bytes of the input behind the block.
+    pub(crate) end: Option<usize>,
 }
 
 pub(crate) fn datum_length(schema: &Schema, input: &[u8]) -> Result<usize, Error> {

@@ -9,7 +9,7 @@ use serde::de::{
 };
 
 use super::Decoder;
-use crate::skip::Walk;
+use crate::skip::{Block, Walk};
 use crate::table::{Field, Node, Role};
 use crate::{Error, ErrorKind};
 
@@ -153,6 +153,8 @@ pub(super) struct BlockItems<'w, 's, 'de> {
     keyed: bool,
     /// Items left in the block; 0 only at the end.
     left: usize,
+    /// See [`Block::end`](crate::skip::Block).
+    end: Option<usize>,
     seen: usize,
 }
 
@@ -161,8 +163,8 @@ impl<'w, 's, 'de> BlockItems<'w, 's, 'de> {
     pub(super) fn new(walk: &'w mut Walk<'s, 'de>, item: u32, keyed: bool) -> Result<Self, Error> {
         walk.descend()?;
         let item = walk.table.node_ref(item);
-        let left = walk.block(item, keyed)?.count;
-        Ok(Self { walk, item, keyed, left, seen: 0 })
+        let Block { count, end, .. } = walk.block(item, keyed)?;
+        Ok(Self { walk, item, keyed, left: count, end, seen: 0 })
     }
 
     /// Counts one item down; reads the head of the next block behind the last item of one.
@@ -171,7 +173,9 @@ impl<'w, 's, 'de> BlockItems<'w, 's, 'de> {
         self.seen += 1;
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
-            self.left = self.walk.block(self.item, self.keyed)?.count;
+            self.walk.end_block(self.end)?;
+            let block = self.walk.block(self.item, self.keyed)?;
+            (self.left, self.end) = (block.count, block.end);
         }
         Ok(())
     }

@@ -165,11 +165,14 @@ fn read_metadata<'a>(input: &mut primitive::Reader<'a>) -> Result<Vec<(&'a str, 
         if count == 0 {
             return Ok(metadata);
         }
-        if count < 0 {
-            input.read_long()?;
-        }
+        let size = if count < 0 { Some(input.read_long()?) } else { None };
+        let start = input.offset();
         for _ in 0..count.unsigned_abs() {
             metadata.push((input.read_str()?, input.read_bytes()?));
+        }
+        let taken = i64::try_from(input.offset() - start).unwrap_or(i64::MAX);
+        if let Some(off) = size.map(|size| taken.saturating_sub(size)).filter(|&off| off != 0) {
+            return Err(input.error(ErrorKind::BlockSize { off }));
         }
     }
 }

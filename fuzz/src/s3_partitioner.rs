@@ -1,9 +1,11 @@
 //! Targets of `s3-partitioner`.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use s3_partitioner::{
-    CommitPlan, Fields, Partitioner as _, Record, TimePartitioner, TimestampExtractor, Value,
+    CommitPlan, Fields, Intent, Partitioner as _, Paths, Record, Rotate, RotationConfig, SchemaKey,
+    TimePartitioner, TimestampExtractor, Value,
 };
 
 /// A partitioner by time: eight bytes of timestamp, four of duration, then path format, time zone,
@@ -65,9 +67,28 @@ pub fn commit(data: &[u8]) {
         Err(error) => return drop(error.to_string()),
     };
     assert_eq!(plan.resume(), committed);
-    let Some(end) = plan.forced_end() else { return };
+    let Some(end) = plan.announced_end() else { return };
     assert!(end >= committed);
-    let again = CommitPlan::recover(committed, &plan.intent(end));
-    assert_eq!(again.ok(), Some(plan));
-    assert!(plan.finish(end) >= committed);
+    // Whatever the wall clock says now, the files close where it was announced.
+    let Ok(partitioner) = TimePartitioner::hourly("UTC") else { return };
+    let Ok(config) = RotationConfig::new(1) else { return };
+    let mut paths = Paths::new(Arc::new(partitioner));
+    let mut rotation = plan.rotation(config);
+    for offset in [committed, end] {
+        let record = Record::new("t", 0, offset);
+        match rotation.place(&mut paths, &record, SchemaKey::new(1), UNIX_EPOCH) {
+            Ok(decision) => assert_eq!(decision == Rotate::After, offset == end),
+            // An announced time at the ends of the calendar.
+            Err(error) => return drop(error.to_string()),
+        }
+        if offset == end {
+            break;
+        }
+        assert_eq!(plan.intent(&rotation).ok(), Some(Intent::Bound));
+    }
+    assert_eq!(plan.intent(&rotation).ok(), Some(Intent::Announced));
+    assert!(plan.objects(&rotation).is_ok_and(|files| files.count() > 0));
+    assert_eq!(plan.commit().ok().map(|step| step.offset()), Some(end.saturating_add(1)));
+    plan.acknowledged();
+    assert_eq!(plan, CommitPlan::new(end.saturating_add(1)));
 }

@@ -1,44 +1,127 @@
-use crate::{Error, ErrorKind};
+use crate::clock::{Breakpoints, announcement, read_announcement};
+use crate::{Error, ErrorKind, OpenFile, Rotation, RotationConfig};
 
 /// The commits of **one topic partition** that make its objects exactly-once for every way of
 /// rotating, with the broker's committed offset as the only journal.
 ///
-/// 1. When a rotation is decided, its last offset `e` is committed as *metadata* of the offset that
-///    is committed already: [`intent`](Self::intent). If that commit is refused, another owner has
-///    the partition, and nothing may be uploaded.
-/// 2. The objects are completed. None becomes visible before step 1 is acknowledged.
-/// 3. `e + 1` is committed without metadata: [`finish`](Self::finish).
+/// 1. [`intent`](Self::intent): when a rotation is decided, its last offset `e` is committed as
+///    *metadata* of the offset that is committed already, together with what the records alone do
+///    not determine: where the wall clock went on, if paths depend on it.
+/// 2. [`objects`](Self::objects): the objects are completed. None becomes visible before the broker
+///    has acknowledged step 1.
+/// 3. [`commit`](Self::commit): `e + 1` is committed, without metadata.
 ///
-/// Whoever reads the partition next starts at [`resume`](Self::resume) and, if step 3 was not
-/// reached, closes after [`forced_end`](Self::forced_end)
-/// ([`Rotation::with_forced_end`](crate::Rotation::with_forced_end)), so that the same records go
-/// into objects of the same names.
+/// Tell the plan of the broker's answers with [`acknowledged`](Self::acknowledged) and
+/// [`refused`](Self::refused). Steps out of their order are errors, and a step whose outcome is not
+/// known can be asked for again.
+///
+/// Whoever reads the partition next [`recover`](Self::recover)s the plan from what is committed,
+/// reads on from [`resume`](Self::resume), and decides with [`rotation`](Self::rotation), which
+/// closes exactly where an announced rotation ends, so that the same records go into objects of the
+/// same names. An owner that has lost the partition without knowing is refused step 1, or can only
+/// write what the new owner writes.
 ///
 /// ```
-/// use s3_partitioner::CommitPlan;
+/// use std::time::SystemTime;
+/// use s3_partitioner::{CommitPlan, Intent, Record, Rotate, SchemaKey, Settings};
 ///
-/// let mut plan = CommitPlan::new(800);
-/// let metadata = plan.intent(828);
-/// assert_eq!(metadata, r#"{"end":828}"#);
+/// let settings = Settings::from_properties([("flush.size", "2")])?;
+/// let (mut paths, now) = (settings.paths(), SystemTime::now());
+///
+/// let mut plan = CommitPlan::recover(800, "")?;
+/// let mut rotation = plan.rotation(settings.rotation().clone());
+/// for offset in [800, 828] {
+///     let record = Record::new("orders", 0, offset);
+///     let decision = rotation.place(&mut paths, &record, SchemaKey::new(1), now)?;
+///     assert_eq!(decision == Rotate::After, offset == 828);
+/// }
+/// let Intent::Announce(step) = plan.intent(&rotation)? else { unreachable!() };
+/// assert_eq!((step.offset(), step.metadata()), (800, r#"{"end":828}"#));
+/// plan.acknowledged();
 ///
 /// // The process dies here; the next owner finds 800 with that metadata.
-/// let mut plan = CommitPlan::recover(800, &metadata)?;
-/// assert_eq!((plan.resume(), plan.forced_end()), (800, Some(828)));
-/// assert_eq!(plan.finish(828), 829);
-/// assert_eq!((plan.resume(), plan.forced_end()), (829, None));
+/// let mut plan = CommitPlan::recover(800, step.metadata())?;
+/// let mut rotation = plan.rotation(settings.rotation().clone());
+/// for offset in [800, 828] {
+///     let record = Record::new("orders", 0, offset);
+///     let _ = rotation.place(&mut paths, &record, SchemaKey::new(1), now)?;
+/// }
+/// assert_eq!(plan.intent(&rotation)?, Intent::Announced);
+/// assert_eq!(plan.objects(&rotation)?.next().map(|file| file.start_offset()), Some(800));
+/// let step = plan.commit()?;
+/// assert_eq!((step.offset(), step.metadata()), (829, ""));
+/// plan.acknowledged();
+/// rotation.closed(now);
+/// assert_eq!(plan.resume(), 829);
 /// # Ok::<(), s3_partitioner::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitPlan {
     resume: i64,
-    forced_end: Option<i64>,
+    phase: Phase,
+    /// Of the announcement that was taken over.
+    clock: Breakpoints,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is announced.
+    Open,
+    /// Step 1 is on its way.
+    Announcing(i64),
+    /// Step 1 is acknowledged; objects may be completed.
+    Announced(i64),
+    /// Step 1 was acknowledged to an earlier owner.
+    Inherited(i64),
+    /// Step 3 is on its way.
+    Committing(i64),
+    /// Another owner has the partition.
+    Lost,
+}
+
+/// What closing the files begins with.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "every caller has to act on each of the four")]
+pub enum Intent {
+    /// No file is open.
+    Nothing,
+    /// An end that an earlier owner announced has not been reached yet, and closing before it would
+    /// double records. Read on, or give the files up.
+    Bound,
+    /// Commit this, and go on with [`CommitPlan::objects`] once it is acknowledged. If it is
+    /// refused, give the files up.
+    Announce(OffsetCommit),
+    /// It is announced already: go on with [`CommitPlan::objects`].
+    Announced,
+}
+
+/// An offset to commit for the topic partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetCommit {
+    offset: i64,
+    metadata: String,
+}
+
+impl OffsetCommit {
+    /// The offset.
+    #[must_use]
+    pub const fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// The metadata to commit with it; empty to clear it.
+    #[must_use]
+    pub fn metadata(&self) -> &str {
+        &self.metadata
+    }
 }
 
 impl CommitPlan {
     /// Starts at an offset with nothing under way.
     #[must_use]
     pub const fn new(resume: i64) -> Self {
-        Self { resume, forced_end: None }
+        Self { resume, phase: Phase::Open, clock: Breakpoints::new() }
     }
 
     /// Takes over from what the group has committed. Empty metadata means nothing was under way,
@@ -48,34 +131,100 @@ impl CommitPlan {
     /// [`ErrorKind::Metadata`] if the metadata is not what [`intent`](Self::intent) writes: some
     /// other program commits to this group, and going on could double records.
     pub fn recover(committed: i64, metadata: &str) -> Result<Self, Error> {
-        if metadata.is_empty() {
-            return Ok(Self::new(committed));
+        let mut plan = Self::new(committed);
+        if !metadata.is_empty() {
+            let (end, clock) =
+                read_announcement(metadata).ok_or_else(|| Error::new(ErrorKind::Metadata))?;
+            if end >= committed {
+                plan.phase = Phase::Inherited(end);
+                plan.clock = clock;
+            }
         }
-        let end = metadata
-            .strip_prefix("{\"end\":")
-            .and_then(|rest| rest.strip_suffix('}'))
-            .and_then(|digits| digits.parse::<i64>().ok())
-            // `+5` and `007` are numbers too, but nothing of ours writes them.
-            .filter(|end| announcement(*end) == metadata)
-            .ok_or_else(|| Error::new(ErrorKind::Metadata))?;
-        Ok(Self { resume: committed, forced_end: (end >= committed).then_some(end) })
+        Ok(plan)
     }
 
-    /// Step 1: the metadata to commit with [`resume`](Self::resume) before objects that end with
-    /// the record at offset `end` are completed.
+    /// The decisions to go on with. Start a new one whenever the files are given up.
     #[must_use]
-    pub fn intent(&mut self, end: i64) -> String {
-        self.forced_end = Some(end);
-        announcement(end)
+    pub fn rotation(&self, config: RotationConfig) -> Rotation {
+        let rotation = Rotation::new(config);
+        match self.phase {
+            Phase::Inherited(end) => rotation.with_replay(end, self.clock.clone()),
+            _ => rotation,
+        }
     }
 
-    /// Step 3: the objects up to `end` are complete. Returns the offset to commit, with empty
-    /// metadata.
-    #[must_use]
-    pub const fn finish(&mut self, end: i64) -> i64 {
-        self.resume = end.saturating_add(1);
-        self.forced_end = None;
-        self.resume
+    /// Step 1: announces that the files of `rotation` end with the record written last.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Step`] if something else is announced or on its way, or the partition is lost.
+    pub fn intent(&mut self, rotation: &Rotation) -> Result<Intent, Error> {
+        let Some(end) = rotation.last_offset() else { return Ok(Intent::Nothing) };
+        match self.phase {
+            // The record at the announced end may be gone from the log by now; the end is not.
+            Phase::Inherited(announced) if rotation.is_bound() => Ok(if rotation.is_at_end() {
+                self.phase = Phase::Announced(announced);
+                Intent::Announced
+            } else {
+                Intent::Bound
+            }),
+            Phase::Announced(announced) if announced == end || rotation.is_at_end() => {
+                Ok(Intent::Announced)
+            }
+            // Nothing that an earlier owner had announced is in the log any more.
+            Phase::Inherited(announced) if announced < end => Ok(self.announce(end, rotation)),
+            Phase::Open => Ok(self.announce(end, rotation)),
+            Phase::Announcing(announced) if announced == end => Ok(self.announce(end, rotation)),
+            _ => Err(Error::new(ErrorKind::Step)),
+        }
+    }
+
+    /// Step 2: the files to complete, in this order. If one fails it may be tried again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Step`] unless the broker has acknowledged step 1.
+    pub fn objects<'r>(
+        &self,
+        rotation: &'r Rotation,
+    ) -> Result<impl Iterator<Item = &'r OpenFile> + use<'r>, Error> {
+        match self.phase {
+            Phase::Announced(_) => Ok(rotation.open_files()),
+            _ => Err(Error::new(ErrorKind::Step)),
+        }
+    }
+
+    /// Step 3, once all objects are complete.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Step`] unless the broker has acknowledged step 1.
+    pub fn commit(&mut self) -> Result<OffsetCommit, Error> {
+        match self.phase {
+            Phase::Announced(end) | Phase::Committing(end) => {
+                self.phase = Phase::Committing(end);
+                Ok(OffsetCommit { offset: end.saturating_add(1), metadata: String::new() })
+            }
+            _ => Err(Error::new(ErrorKind::Step)),
+        }
+    }
+
+    /// The broker has taken what [`intent`](Self::intent) or [`commit`](Self::commit) gave last.
+    /// After the latter call [`Rotation::closed`].
+    pub fn acknowledged(&mut self) {
+        match self.phase {
+            Phase::Announcing(end) => self.phase = Phase::Announced(end),
+            Phase::Committing(end) => {
+                self.resume = end.saturating_add(1);
+                self.phase = Phase::Open;
+                self.clock.clear();
+            }
+            Phase::Open | Phase::Announced(_) | Phase::Inherited(_) | Phase::Lost => {}
+        }
+    }
+
+    /// The broker has refused what [`intent`](Self::intent) or [`commit`](Self::commit) gave last:
+    /// another owner has the partition. Every further step is an error; if the partition comes
+    /// back, [`recover`](Self::recover).
+    pub const fn refused(&mut self) {
+        self.phase = Phase::Lost;
     }
 
     /// The offset that is committed, where reading starts after a restart.
@@ -84,31 +233,18 @@ impl CommitPlan {
         self.resume
     }
 
-    /// The end of a rotation that was announced and not finished.
+    /// The end of a rotation that was announced, by this owner or an earlier one, and not finished.
     #[must_use]
-    pub const fn forced_end(&self) -> Option<i64> {
-        self.forced_end
+    pub const fn announced_end(&self) -> Option<i64> {
+        match self.phase {
+            Phase::Announced(end) | Phase::Inherited(end) | Phase::Committing(end) => Some(end),
+            Phase::Open | Phase::Announcing(_) | Phase::Lost => None,
+        }
     }
-}
 
-fn announcement(end: i64) -> String {
-    format!("{{\"end\":{end}}}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_intent_writes_is_taken() {
-        for foreign in
-            [r#"{"end":+5}"#, r#"{"end":007}"#, r#"{"end": 5}"#, r#"{"end":}"#, "5", "{}"]
-        {
-            assert!(CommitPlan::recover(0, foreign).is_err(), "{foreign}");
-        }
-        for end in [0, 5, i64::MAX] {
-            let written = CommitPlan::new(0).intent(end);
-            assert_eq!(CommitPlan::recover(0, &written).unwrap().forced_end(), Some(end));
-        }
+    fn announce(&mut self, end: i64, rotation: &Rotation) -> Intent {
+        self.phase = Phase::Announcing(end);
+        let metadata = announcement(end, rotation.points());
+        Intent::Announce(OffsetCommit { offset: self.resume, metadata })
     }
 }

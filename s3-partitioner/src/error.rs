@@ -51,6 +51,8 @@ pub enum ErrorKind {
     SchemaVersion,
     /// The committed metadata of a topic partition is not ours.
     Metadata,
+    /// A step of a commit plan out of its order: a mistake in the calling program.
+    Step,
 }
 
 impl Error {
@@ -122,6 +124,7 @@ impl fmt::Display for Error {
                 f.write_str("a schema without a version cannot be compared")
             }
             ErrorKind::Metadata => f.write_str("the committed metadata is not a commit intent"),
+            ErrorKind::Step => f.write_str("a step of the commit plan is out of order"),
         }
     }
 }

@@ -11,6 +11,14 @@ pub trait Partitioner: Send + Sync + Debug {
     /// # Errors
     /// A kind for which [`Error::is_record_error`] holds; `out` may then have grown.
     fn encode(&self, record: &Record<'_>, now: SystemTime, out: &mut String) -> Result<(), Error>;
+
+    /// The span of time that `now` falls in, by any number that differs between spans, if paths
+    /// depend on the wall clock: within one span they must not. What makes objects exactly-once
+    /// remembers where the span changed, so a partitioner that looks at `now` has to answer.
+    fn wall_clock_bucket(&self, now: SystemTime) -> Option<i64> {
+        let _ = now;
+        None
+    }
 }
 
 /// `partition=<kafka partition>`: Confluent's `DefaultPartitioner`.
@@ -148,6 +156,10 @@ impl<P: Partitioner> Partitioner for SchemaAffixPartitioner<P> {
             }
         }
     }
+
+    fn wall_clock_bucket(&self, now: SystemTime) -> Option<i64> {
+        self.inner.wall_clock_bucket(now)
+    }
 }
 
 /// Sends tombstones to a directory of their own (`behavior.on.null.values=write`).
@@ -173,11 +185,19 @@ impl<P: Partitioner> Partitioner for TombstonePartitioner<P> {
         }
         self.inner.encode(record, now, out)
     }
+
+    fn wall_clock_bucket(&self, now: SystemTime) -> Option<i64> {
+        self.inner.wall_clock_bucket(now)
+    }
 }
 
 impl<P: Partitioner + ?Sized> Partitioner for Box<P> {
     fn encode(&self, record: &Record<'_>, now: SystemTime, out: &mut String) -> Result<(), Error> {
         (**self).encode(record, now, out)
+    }
+
+    fn wall_clock_bucket(&self, now: SystemTime) -> Option<i64> {
+        (**self).wall_clock_bucket(now)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     Compatibility, DefaultPartitioner, Error, ErrorKind, FieldPartitioner, ObjectNamer,
-    Partitioner, RotationConfig, SchemaAffix, SchemaAffixPartitioner, TimePartitioner,
+    Partitioner, Paths, RotationConfig, SchemaAffix, SchemaAffixPartitioner, TimePartitioner,
     TimestampExtractor, TombstonePartitioner,
 };
 
@@ -103,6 +103,12 @@ impl Settings {
     #[must_use]
     pub fn partitioner(&self) -> &dyn Partitioner {
         &*self.partitioner
+    }
+
+    /// Says where records go, for one task or one topic partition.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        Paths::new(Arc::clone(&self.partitioner))
     }
 
     /// Says what objects are called.

@@ -19,6 +19,9 @@ pub struct Record<'a> {
     pub offset: i64,
     /// Kafka timestamp, milliseconds since 1970-01-01 UTC.
     pub timestamp_ms: Option<i64>,
+    /// Bytes the record adds to an object, as far as the caller knows them; only rotation by bytes
+    /// asks.
+    pub size: u64,
     /// The decoded value, as far as a partitioner asks for it.
     pub value: &'a dyn Fields,
 }
@@ -27,13 +30,21 @@ impl<'a> Record<'a> {
     /// A record whose value nobody will look into (the default partitioner does not).
     #[must_use]
     pub const fn new(topic: &'a str, partition: i32, offset: i64) -> Self {
-        Self { topic, partition, offset, timestamp_ms: None, value: &Opaque }
+        Self { topic, partition, offset, timestamp_ms: None, size: 0, value: &Opaque }
     }
 
     /// Adds the Kafka timestamp, in milliseconds since 1970-01-01 UTC.
     #[must_use]
     pub const fn with_timestamp_ms(mut self, timestamp_ms: i64) -> Self {
         self.timestamp_ms = Some(timestamp_ms);
+        self
+    }
+
+    /// Adds the number of bytes the record adds to an object. It has to be the same whenever the
+    /// record is read, such as the length of its value.
+    #[must_use]
+    pub const fn with_size(mut self, size: u64) -> Self {
+        self.size = size;
         self
     }
 

@@ -1,224 +1,33 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use crate::zone::{Zone, from_unix_ms, unix_ms};
-use crate::{Error, Record, SchemaChange, TimestampExtractor};
-
-/// When the open files of a topic partition are closed.
-#[derive(Clone, Debug)]
-pub struct RotationConfig {
-    flush_size: u64,
-    interval: Option<Interval>,
-    schedule: Option<Schedule>,
-    max_open_files: Option<usize>,
-    tombstone_directory: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Interval {
-    interval_ms: i64,
-    extractor: TimestampExtractor,
-    on_partition_change: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Schedule {
-    period_ms: i64,
-    zone: Zone,
-}
-
-impl RotationConfig {
-    /// Closes after this many records of the topic partition, over all its files (`flush.size`).
-    ///
-    /// # Errors
-    /// [`ErrorKind::Property`](crate::ErrorKind::Property) for 0.
-    pub fn new(flush_size: u64) -> Result<Self, Error> {
-        if flush_size == 0 {
-            return Err(Error::property("flush.size"));
-        }
-        Ok(Self {
-            flush_size,
-            interval: None,
-            schedule: None,
-            max_open_files: None,
-            tombstone_directory: None,
-        })
-    }
-
-    /// Also closes when a record's time is this many milliseconds (1 or more) after the first
-    /// record's (`rotate.interval.ms`), and when the encoded partition changes. `extractor` is the
-    /// one of the time partitioner; with other partitioners the connector has no such rotation.
-    #[must_use]
-    pub fn with_interval_ms(mut self, interval_ms: i64, extractor: TimestampExtractor) -> Self {
-        self.interval = (interval_ms > 0).then_some(Interval {
-            interval_ms,
-            extractor,
-            on_partition_change: true,
-        });
-        self
-    }
-
-    /// Keeps files open when the encoded partition changes
-    /// (`rotate.file.on.partition.change=false`). Only matters with an interval.
-    #[must_use]
-    pub fn without_rotation_on_partition_change(mut self) -> Self {
-        if let Some(interval) = &mut self.interval {
-            interval.on_partition_change = false;
-        }
-        self
-    }
-
-    /// Also closes by the wall clock, at every multiple of this many milliseconds (1 or more) since
-    /// local midnight, and at midnight (`rotate.schedule.interval.ms`, `timezone`).
-    ///
-    /// # Errors
-    /// [`ErrorKind::TimeZone`](crate::ErrorKind::TimeZone).
-    pub fn with_schedule_ms(mut self, period_ms: i64, timezone: &str) -> Result<Self, Error> {
-        let zone = Zone::parse(timezone)?;
-        self.schedule = (period_ms > 0).then_some(Schedule { period_ms, zone });
-        Ok(self)
-    }
-
-    /// Closes rather than have more files open than this (`partitioner.max.open.files`).
-    #[must_use]
-    pub const fn with_max_open_files(mut self, files: usize) -> Self {
-        self.max_open_files = Some(files);
-        self
-    }
-
-    /// Says that tombstones are written, into this directory. A change to or from a directory
-    /// whose name contains it is then no partition change, and a tombstone's time is its Kafka
-    /// timestamp.
-    #[must_use]
-    pub fn with_tombstones(mut self, directory: &str) -> Self {
-        self.tombstone_directory = Some(directory.to_owned());
-        self
-    }
-
-    /// The first boundary of the schedule after `now`, if there is a schedule.
-    #[must_use]
-    pub fn next_scheduled(&self, now: SystemTime) -> Option<SystemTime> {
-        self.schedule
-            .as_ref()
-            .and_then(|s| from_unix_ms(s.zone.next_boundary(s.period_ms, unix_ms(now))))
-    }
-}
-
-/// Identifies a value's schema within the caller: equal keys, equal schemas. A registry's id will
-/// do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SchemaKey(u64);
-
-impl SchemaKey {
-    /// The key of values without a schema.
-    pub const NONE: Self = Self(u64::MAX);
-
-    /// From the caller's number.
-    #[must_use]
-    pub const fn new(key: u64) -> Self {
-        Self(key)
-    }
-
-    /// The caller's number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-/// What to do with a record. See [`Rotation::observe`].
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_enums, reason = "every caller has to act on each of the three")]
-pub enum Rotate {
-    /// Write it.
-    Keep,
-    /// Close every open file of the topic partition, call [`Rotation::closed`], and observe the
-    /// record again.
-    Before,
-    /// Write it, then close every open file of the topic partition and call [`Rotation::closed`].
-    After,
-}
-
-/// Why files are to be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// `flush.size` records are there.
-    Size,
-    /// `rotate.interval.ms` of record time have passed.
-    Interval,
-    /// The encoded partition changed.
-    PartitionChange,
-    /// A boundary of `rotate.schedule.interval.ms` has passed.
-    Schedule,
-    /// The value's schema does not fit the file's.
-    Schema,
-    /// A tombstone met a file of values, or the other way round.
-    Tombstone,
-    /// `partitioner.max.open.files` would be exceeded.
-    OpenFiles,
-    /// A boundary that an earlier owner of the partition had announced. See
-    /// [`CommitPlan`](crate::CommitPlan).
-    Forced,
-}
-
-/// One file of a topic partition that is open: the records of one encoded partition.
-#[derive(Clone, Debug)]
-pub struct OpenFile {
-    encoded: String,
-    start_offset: i64,
-    records: u64,
-    schema: SchemaKey,
-    tombstones: bool,
-}
-
-impl OpenFile {
-    /// The encoded partition.
-    #[must_use]
-    pub fn encoded(&self) -> &str {
-        &self.encoded
-    }
-
-    /// Offset of the first record written, which the object is named after.
-    #[must_use]
-    pub const fn start_offset(&self) -> i64 {
-        self.start_offset
-    }
-
-    /// Number of records written.
-    #[must_use]
-    pub const fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// Schema the file was begun with; later records may have to be projected to it. As in the
-    /// connector this is the schema of the first record observed, even if the writer refused that
-    /// one: a sink that copies records undecoded should find bad ones before it observes them.
-    #[must_use]
-    pub const fn schema(&self) -> SchemaKey {
-        self.schema
-    }
-}
+use crate::clock::Breakpoints;
+use crate::zone::{from_unix_ms, unix_ms};
+use crate::{
+    Error, OpenFile, Paths, Reason, Record, Rotate, RotationConfig, SchemaChange, SchemaKey,
+};
 
 /// Decides when the files of **one topic partition** are closed, in the connector's order of rules.
 /// A rotation closes all of them together, whatever file caused it.
 ///
-/// For each record: [`observe`](Self::observe), then write. If the writer refuses the record, say
-/// so with [`rejected`](Self::rejected). When a poll brought nothing (or the
-/// [`deadline`](Self::deadline) has come), ask [`due`](Self::due).
+/// For each record: [`place`](Self::place), then write it into [`file`](Self::file). If the writer
+/// refuses the record, say so with [`rejected`](Self::rejected). When a poll brought nothing (or
+/// the [`deadline`](Self::deadline) has come), ask [`due`](Self::due). A
+/// [`CommitPlan`](crate::CommitPlan) says what closing takes.
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use s3_partitioner::{Record, Rotate, Rotation, RotationConfig, SchemaKey};
+/// use s3_partitioner::{Record, Rotate, Rotation, SchemaKey, Settings};
 ///
-/// let mut rotation = Rotation::new(RotationConfig::new(2)?);
-/// let now = SystemTime::now();
-/// let schema = SchemaKey::new(1);
-/// let first = rotation.observe(&Record::new("orders", 0, 40), "partition=0", schema, now)?;
+/// let settings = Settings::from_properties([("flush.size", "2")])?;
+/// let mut paths = settings.paths();
+/// let mut rotation = Rotation::new(settings.rotation().clone());
+/// let (now, schema) = (SystemTime::now(), SchemaKey::new(1));
+/// let first = rotation.place(&mut paths, &Record::new("orders", 0, 40), schema, now)?;
 /// assert_eq!(first, Rotate::Keep);
-/// let second = rotation.observe(&Record::new("orders", 0, 41), "partition=0", schema, now)?;
+/// let second = rotation.place(&mut paths, &Record::new("orders", 0, 41), schema, now)?;
 /// assert_eq!(second, Rotate::After);
+/// assert_eq!(rotation.file().map(|file| file.encoded()), Some("partition=0"));
 /// assert_eq!(rotation.open_files().next().map(|file| file.start_offset()), Some(40));
 /// assert_eq!(rotation.last_offset(), Some(41));
 /// rotation.closed(now);
@@ -230,11 +39,13 @@ pub struct Rotation {
     config: RotationConfig,
     /// In order of first use. A file whose only records were rejected stays, with no records, since
     /// its schema still counts.
-    files: Vec<OpenFile>,
+    files: Vec<Slot>,
+    /// The first file of each encoded partition.
     index: HashMap<String, usize>,
     /// Number of files that have records.
     open_count: usize,
     record_count: u64,
+    bytes: u64,
     base_ms: Option<i64>,
     /// Of the last record observed, accepted or not.
     last_ms: Option<i64>,
@@ -242,14 +53,49 @@ pub struct Rotation {
     last_offset: Option<i64>,
     next_ms: Option<i64>,
     clock_ms: Option<i64>,
-    /// File of the last record observed, and the last offset before it.
-    undo: Option<(usize, Option<i64>)>,
+    /// When a record was last observed.
+    active_ms: i64,
+    undo: Option<Undo>,
     reason: Option<Reason>,
-    forced_end: Option<i64>,
+    clock: Clock,
+    /// What an earlier owner of the partition had announced.
+    replay: Option<Replay>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    file: OpenFile,
+    /// The next file of the same encoded partition, with another schema.
+    next: Option<usize>,
+}
+
+/// The last record observed.
+#[derive(Clone, Copy, Debug)]
+struct Undo {
+    slot: usize,
+    last_offset: Option<i64>,
+    size: u64,
+}
+
+/// The wall clock as it counts for paths.
+#[derive(Clone, Debug, Default)]
+struct Clock {
+    points: Breakpoints,
+    /// The span of time that the last point is in.
+    bucket: i64,
+    /// Whether the points, with one whose record may not be written yet, outgrow the metadata.
+    full: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Replay {
+    end: i64,
+    clock: Breakpoints,
 }
 
 impl Rotation {
-    /// Nothing open yet.
+    /// Nothing open yet, and nothing left by an earlier owner of the partition. A sink takes
+    /// [`CommitPlan::rotation`](crate::CommitPlan::rotation) instead.
     #[must_use]
     pub fn new(config: RotationConfig) -> Self {
         Self {
@@ -258,32 +104,76 @@ impl Rotation {
             index: HashMap::new(),
             open_count: 0,
             record_count: 0,
+            bytes: 0,
             base_ms: None,
             last_ms: None,
             current: None,
             last_offset: None,
             next_ms: None,
             clock_ms: None,
+            active_ms: i64::MIN,
             undo: None,
             reason: None,
-            forced_end: None,
+            clock: Clock::default(),
+            replay: None,
         }
     }
 
-    /// Closes after this offset and not before it, whatever the other rules say: what
-    /// [`CommitPlan::forced_end`](crate::CommitPlan::forced_end) answers after a restart.
-    #[must_use]
-    pub const fn with_forced_end(mut self, end: Option<i64>) -> Self {
-        self.forced_end = end;
+    /// Closes after this offset and not before it, whatever the other rules say, with the wall
+    /// clock as it was.
+    pub(crate) fn with_replay(mut self, end: i64, clock: Breakpoints) -> Self {
+        self.replay = Some(Replay { end, clock });
         self
     }
 
-    /// Decides about the next record, where any difference of schema rotates
-    /// (`schema.compatibility=NONE`). `now` is the wall clock of the poll, the same for all of its
-    /// records. [`Rotate::Keep`] and [`Rotate::After`] count the record as written.
+    /// Finds the path of the next record and decides about it, where any difference of schema
+    /// rotates (`schema.compatibility=NONE`). `now` is the wall clock of the poll, the same for all
+    /// of its records. [`Rotate::Keep`] and [`Rotate::After`] count the record as written.
     ///
     /// # Errors
-    /// What [`TimestampExtractor::extract`] answers; nothing has then been counted.
+    /// What [`Partitioner::encode`](crate::Partitioner::encode) and
+    /// [`TimestampExtractor::extract`](crate::TimestampExtractor::extract) answer; nothing has then
+    /// been counted.
+    pub fn place(
+        &mut self,
+        paths: &mut Paths,
+        record: &Record<'_>,
+        schema: SchemaKey,
+        now: SystemTime,
+    ) -> Result<Rotate, Error> {
+        self.place_with(paths, record, schema, now, |_, _| Ok(Some(SchemaChange::Schema)))
+    }
+
+    /// As [`place`](Self::place), where `compare` says whether a record of the first schema can go
+    /// into a file of the second one. It is only asked about different keys; see
+    /// [`Compatibility::change`](crate::Compatibility::change).
+    ///
+    /// # Errors
+    /// Those of [`place`](Self::place), and what `compare` answers; the record is then not counted.
+    pub fn place_with<F>(
+        &mut self,
+        paths: &mut Paths,
+        record: &Record<'_>,
+        schema: SchemaKey,
+        now: SystemTime,
+        compare: F,
+    ) -> Result<Rotate, Error>
+    where
+        F: FnOnce(SchemaKey, SchemaKey) -> Result<Option<SchemaChange>, Error>,
+    {
+        let clock = match paths.wall_clock_bucket(now) {
+            Some(bucket) => self.wall_clock(record.offset, bucket, now),
+            None => now,
+        };
+        let encoded = paths.encode(record, clock)?;
+        self.observe_with(record, encoded, schema, now, compare)
+    }
+
+    /// Decides about a record whose path is known, and does not depend on the wall clock: a path
+    /// that does is only repeated after a crash by [`place`](Self::place).
+    ///
+    /// # Errors
+    /// What [`TimestampExtractor::extract`](crate::TimestampExtractor::extract) answers; nothing has then been counted.
     pub fn observe(
         &mut self,
         record: &Record<'_>,
@@ -294,12 +184,11 @@ impl Rotation {
         self.observe_with(record, encoded, schema, now, |_, _| Ok(Some(SchemaChange::Schema)))
     }
 
-    /// As [`observe`](Self::observe), where `compare` says whether a record of the first schema can
-    /// go into a file of the second one. It is only asked about different keys; see
-    /// [`Compatibility::change`](crate::Compatibility::change).
+    /// As [`observe`](Self::observe), comparing schemas as [`place_with`](Self::place_with) does.
     ///
     /// # Errors
-    /// What [`TimestampExtractor::extract`] or `compare` answers; the record is then not counted.
+    /// What [`TimestampExtractor::extract`](crate::TimestampExtractor::extract) or `compare`
+    /// answers; the record is then not counted.
     pub fn observe_with<F>(
         &mut self,
         record: &Record<'_>,
@@ -320,13 +209,14 @@ impl Rotation {
             self.base_ms = time;
         }
         self.undo = None;
-        let slot = self.find(encoded);
-        if let Some(end) = self.forced_end {
+        self.active_ms = now_ms;
+        let slot = self.find(encoded, schema);
+        if let Some(end) = self.announced_end() {
             if record.offset > end {
                 if self.record_count > 0 {
                     return Ok(self.before(Reason::Forced));
                 }
-                self.forced_end = None;
+                self.replay = None;
             } else {
                 self.write(slot, record, encoded, schema, tombstone);
                 return Ok(if record.offset == end {
@@ -336,7 +226,7 @@ impl Rotation {
                 });
             }
         }
-        let file = slot.and_then(|index| self.files.get(index));
+        let file = slot.and_then(|index| self.files.get(index)).map(|slot| &slot.file);
         if self.record_count > 0 {
             if file.is_some_and(|file| file.records > 0 && file.tombstones != tombstone) {
                 return Ok(self.before(Reason::Tombstone));
@@ -361,9 +251,14 @@ impl Rotation {
         {
             return Ok(self.before(Reason::OpenFiles));
         }
+        if self.clock.full && self.record_count > 0 {
+            return Ok(self.before(Reason::Metadata));
+        }
         self.write(slot, record, encoded, schema, tombstone);
         Ok(if self.record_count >= self.config.flush_size {
             self.after(Reason::Size)
+        } else if self.config.flush_bytes.is_some_and(|most| self.bytes >= most) {
+            self.after(Reason::Bytes)
         } else {
             Rotate::Keep
         })
@@ -372,11 +267,12 @@ impl Rotation {
     /// Takes back the record observed last, which the writer refused: it does not count, and the
     /// files stay open even if the answer was [`Rotate::After`].
     pub fn rejected(&mut self) {
-        let Some((slot, last_offset)) = self.undo.take() else { return };
+        let Some(Undo { slot, last_offset, size }) = self.undo.take() else { return };
         self.record_count = self.record_count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
         self.last_offset = last_offset;
         self.reason = None;
-        if let Some(file) = self.files.get_mut(slot) {
+        if let Some(Slot { file, .. }) = self.files.get_mut(slot) {
             file.records = file.records.saturating_sub(1);
             if file.records == 0 {
                 self.open_count = self.open_count.saturating_sub(1);
@@ -390,11 +286,31 @@ impl Rotation {
     pub fn due(&mut self, now: SystemTime) -> bool {
         let now_ms = unix_ms(now);
         self.start_poll(now_ms);
-        if self.record_count == 0 || self.forced_end.is_some() {
+        if self.record_count == 0 || self.is_bound() {
             return false;
         }
-        self.reason = self.time_rule(None, now_ms);
+        self.reason = self.time_rule(None, now_ms).or_else(|| {
+            let idle = now_ms.saturating_sub(self.active_ms);
+            self.config.idle_ms.filter(|&most| idle >= most).map(|_| Reason::Idle)
+        });
         self.reason.is_some()
+    }
+
+    /// The reader has gone past every offset below `position`, which is known at the end of a
+    /// partition even where the log holds no record to show for it. Whether the files are to be
+    /// closed for that: an end that an earlier owner announced has been passed, since the record
+    /// there was compacted away meanwhile.
+    #[must_use]
+    pub fn passed(&mut self, position: i64) -> bool {
+        if self.announced_end().is_none_or(|end| position <= end) {
+            return false;
+        }
+        if self.record_count == 0 {
+            self.replay = None;
+            return false;
+        }
+        self.reason = Some(Reason::Forced);
+        true
     }
 
     /// Every file of the topic partition has been closed.
@@ -403,15 +319,21 @@ impl Rotation {
             self.reason,
             Some(Reason::Interval | Reason::PartitionChange | Reason::Schedule | Reason::Forced)
         ) {
-            self.next_ms = self.boundary_after(unix_ms(now));
+            self.next_ms = self.config.boundary_after(unix_ms(now));
         }
         if self.reason == Some(Reason::Forced) {
-            self.forced_end = None;
+            self.replay = None;
+        }
+        if let Some(last) = self.last_offset {
+            // The record that is observed next may have its time already.
+            self.clock.points.drop_through(last);
+            self.clock.full = false;
         }
         self.files.clear();
         self.index.clear();
         self.open_count = 0;
         self.record_count = 0;
+        self.bytes = 0;
         self.base_ms = None;
         self.last_ms = None;
         self.current = None;
@@ -424,16 +346,31 @@ impl Rotation {
     /// does not matter.
     #[must_use]
     pub fn deadline(&self) -> Option<SystemTime> {
-        if self.record_count == 0 || self.forced_end.is_some() {
+        if self.record_count == 0 || self.is_bound() {
             return None;
         }
-        self.next_ms.and_then(from_unix_ms)
+        let idle = self.config.idle_ms.map(|idle| self.active_ms.saturating_add(idle));
+        self.next_ms.into_iter().chain(idle).min().and_then(from_unix_ms)
+    }
+
+    /// Whether files must not be closed, not even at shutdown, since an earlier owner of the
+    /// partition announced an end that has yet to be reached. What is open is given up then, and
+    /// read again by the next owner.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// The file that the record observed last belongs to.
+    #[must_use]
+    pub fn file(&self) -> Option<&OpenFile> {
+        self.current.and_then(|index| self.files.get(index)).map(|slot| &slot.file)
     }
 
     /// The open files, in the order of first use, which is the order to complete them in. Read this
     /// before [`closed`](Self::closed).
     pub fn open_files(&self) -> impl Iterator<Item = &OpenFile> {
-        self.files.iter().filter(|file| file.records > 0)
+        self.files.iter().map(|slot| &slot.file).filter(|file| file.records > 0)
     }
 
     /// Number of records in all open files.
@@ -455,11 +392,57 @@ impl Rotation {
         self.reason
     }
 
-    fn find(&self, encoded: &str) -> Option<usize> {
+    /// Whether the end that an earlier owner announced is what closes the files.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_bound() && self.reason == Some(Reason::Forced)
+    }
+
+    pub(crate) const fn points(&self) -> &Breakpoints {
+        &self.clock.points
+    }
+
+    fn announced_end(&self) -> Option<i64> {
+        self.replay.as_ref().map(|replay| replay.end)
+    }
+
+    /// The time that counts for the path of the record at `offset`: one that is kept as long as the
+    /// span of time stays the same, so that few have to be remembered.
+    fn wall_clock(&mut self, offset: i64, bucket: i64, now: SystemTime) -> SystemTime {
+        if let Some(Replay { end, clock }) = &self.replay
+            && offset <= *end
+        {
+            return clock.at(offset).and_then(from_unix_ms).unwrap_or(now);
+        }
+        let clock = &mut self.clock;
+        if self.record_count == 0 && clock.points.first_offset() != Some(offset) {
+            clock.points.clear();
+        }
+        if clock.points.is_empty() || clock.bucket != bucket {
+            clock.points.push(offset, unix_ms(now));
+            clock.bucket = bucket;
+            clock.full = clock.points.announcement_bound() > self.config.metadata_limit;
+        }
+        clock.points.last_ms().and_then(from_unix_ms).unwrap_or(now)
+    }
+
+    fn find(&self, encoded: &str, schema: SchemaKey) -> Option<usize> {
+        let fits = |file: &OpenFile| {
+            file.encoded == encoded && (!self.config.file_per_schema || file.schema == schema)
+        };
         // Most records go where the one before went.
-        self.current
-            .filter(|&index| self.files.get(index).is_some_and(|file| file.encoded == encoded))
-            .or_else(|| self.index.get(encoded).copied())
+        if let Some(current) = self.current
+            && self.files.get(current).is_some_and(|slot| fits(&slot.file))
+        {
+            return Some(current);
+        }
+        let mut next = self.index.get(encoded).copied();
+        while let Some(slot) = next.and_then(|index| self.files.get(index)) {
+            if fits(&slot.file) {
+                return next;
+            }
+            next = slot.next;
+        }
+        None
     }
 
     fn before(&mut self, reason: Reason) -> Rotate {
@@ -481,17 +464,27 @@ impl Rotation {
         tombstone: bool,
     ) {
         let slot = slot.unwrap_or_else(|| {
-            self.index.insert(encoded.to_owned(), self.files.len());
-            self.files.push(OpenFile {
+            let number = self.files.len();
+            // Of the files of one path, the newest comes first.
+            let next = match self.index.get_mut(encoded) {
+                Some(first) => Some(std::mem::replace(first, number)),
+                None => {
+                    self.index.insert(encoded.to_owned(), number);
+                    None
+                }
+            };
+            let file = OpenFile {
+                number,
                 encoded: encoded.to_owned(),
                 start_offset: record.offset,
                 records: 0,
                 schema,
                 tombstones: tombstone,
-            });
-            self.files.len() - 1
+            };
+            self.files.push(Slot { file, next });
+            number
         });
-        if let Some(file) = self.files.get_mut(slot) {
+        if let Some(Slot { file, .. }) = self.files.get_mut(slot) {
             if file.records == 0 {
                 file.start_offset = record.offset;
                 file.tombstones = tombstone;
@@ -499,10 +492,11 @@ impl Rotation {
             }
             file.records += 1;
         }
-        self.undo = Some((slot, self.last_offset));
+        self.undo = Some(Undo { slot, last_offset: self.last_offset, size: record.size });
         self.current = Some(slot);
         self.last_offset = Some(record.offset);
         self.record_count += 1;
+        self.bytes = self.bytes.saturating_add(record.size);
         self.reason = None;
     }
 
@@ -532,7 +526,7 @@ impl Rotation {
             }
             if interval.on_partition_change
                 && let Some(encoded) = encoded
-                && let Some(current) = self.current.and_then(|index| self.files.get(index))
+                && let Some(current) = self.file()
                 && current.encoded != encoded
                 && !self.concerns_tombstones(&current.encoded)
                 && !self.concerns_tombstones(encoded)
@@ -554,12 +548,10 @@ impl Rotation {
             return;
         }
         self.clock_ms = Some(now_ms);
+        // A clock that was put back must not make files wait for it.
+        self.active_ms = self.active_ms.min(now_ms);
         if self.next_ms.is_none_or(|next| now_ms >= next && self.record_count == 0) {
-            self.next_ms = self.boundary_after(now_ms);
+            self.next_ms = self.config.boundary_after(now_ms);
         }
-    }
-
-    fn boundary_after(&self, now_ms: i64) -> Option<i64> {
-        self.config.schedule.as_ref().map(|s| s.zone.next_boundary(s.period_ms, now_ms))
     }
 }

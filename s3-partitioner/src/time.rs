@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::pattern::Pattern;
-use crate::zone::Zone;
+use crate::zone::{Zone, unix_ms};
 use crate::{Error, ErrorKind, Partitioner, Record, TimestampExtractor};
 
 /// A directory per span of time: Confluent's `TimeBasedPartitioner`, `DailyPartitioner` and
@@ -146,17 +146,30 @@ impl TimePartitioner {
     }
 }
 
+impl TimePartitioner {
+    /// The number of the span that an instant falls in, counted from the local epoch.
+    fn bucket(&self, utc_ms: i64) -> Option<i64> {
+        let local = utc_ms.checked_add(self.zone.offset_ms(utc_ms))?;
+        local.checked_div(self.duration_ms)
+    }
+}
+
 impl Partitioner for TimePartitioner {
     fn encode(&self, record: &Record<'_>, now: SystemTime, out: &mut String) -> Result<(), Error> {
         let time = self
             .extractor
             .extract(record, now)?
             .ok_or_else(|| Error::new(ErrorKind::NoTimestamp))?;
-        let local = time
-            .checked_add(self.zone.offset_ms(time))
-            .ok_or_else(|| Error::new(ErrorKind::TimeRange))?;
-        let bucket = local / self.duration_ms * self.duration_ms;
-        self.pattern.print(self.zone.to_utc(bucket), &self.zone, out);
+        let bucket = self.bucket(time).ok_or_else(|| Error::new(ErrorKind::TimeRange))?;
+        // The division rounded towards zero, so this cannot overflow.
+        self.pattern.print(self.zone.to_utc(bucket * self.duration_ms), &self.zone, out);
         Ok(())
+    }
+
+    fn wall_clock_bucket(&self, now: SystemTime) -> Option<i64> {
+        match self.extractor {
+            TimestampExtractor::Wallclock => self.bucket(unix_ms(now)),
+            _ => None,
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use s3_partitioner::{
-    CommitPlan, ErrorKind, FieldPartitioner, Opaque, Partitioner, Reason, Record, Rotate, Rotation,
+    ErrorKind, FieldPartitioner, Opaque, Partitioner, Reason, Record, Rotate, Rotation,
     RotationConfig, SchemaKey, Settings, TimePartitioner, TimestampExtractor, Tombstone,
 };
 
@@ -16,64 +16,6 @@ fn at(seconds: u64) -> SystemTime {
 
 fn record(offset: i64) -> Record<'static> {
     Record::new("t", 0, offset)
-}
-
-#[test]
-fn a_crash_after_the_intent_repeats_the_rotation() {
-    let config = RotationConfig::new(1_000).unwrap().with_schedule_ms(60_000, "UTC").unwrap();
-    let mut rotation = Rotation::new(config.clone());
-    let mut plan = CommitPlan::new(800);
-    for offset in 800..829 {
-        assert_eq!(rotation.observe(&record(offset), "p", SCHEMA, at(10)).unwrap(), Rotate::Keep);
-    }
-    assert_eq!(rotation.deadline(), Some(at(60)));
-    assert!(!rotation.due(at(59)));
-    assert!(rotation.due(at(60)));
-    assert_eq!(rotation.reason(), Some(Reason::Schedule));
-    let metadata = plan.intent(rotation.last_offset().unwrap());
-
-    // Another owner reads on, when the wall clock would rotate elsewhere and more is there.
-    let plan = CommitPlan::recover(800, &metadata).unwrap();
-    let mut rotation = Rotation::new(config).with_forced_end(plan.forced_end());
-    for offset in plan.resume()..828 {
-        let now = at(1_000 + 60 * offset.unsigned_abs());
-        assert_eq!(rotation.observe(&record(offset), "p", SCHEMA, now).unwrap(), Rotate::Keep);
-        assert!(!rotation.due(now));
-        assert_eq!(rotation.deadline(), None);
-    }
-    let now = at(100_000);
-    assert_eq!(rotation.observe(&record(828), "p", SCHEMA, now).unwrap(), Rotate::After);
-    assert_eq!(rotation.reason(), Some(Reason::Forced));
-    assert_eq!(rotation.open_files().next().unwrap().start_offset(), 800);
-    assert_eq!(rotation.open_files().next().unwrap().records(), 29);
-    rotation.closed(now);
-    assert_eq!(rotation.observe(&record(829), "p", SCHEMA, now).unwrap(), Rotate::Keep);
-    assert!(rotation.due(now + Duration::from_secs(60)));
-}
-
-#[test]
-fn a_forced_end_that_compaction_removed_still_bounds() {
-    let config = RotationConfig::new(1_000).unwrap();
-    let mut rotation = Rotation::new(config.clone()).with_forced_end(Some(5));
-    assert_eq!(rotation.observe(&record(3), "p", SCHEMA, at(0)).unwrap(), Rotate::Keep);
-    assert_eq!(rotation.observe(&record(7), "p", SCHEMA, at(0)).unwrap(), Rotate::Before);
-    rotation.closed(at(0));
-    assert_eq!(rotation.observe(&record(7), "p", SCHEMA, at(0)).unwrap(), Rotate::Keep);
-
-    let mut rotation = Rotation::new(config).with_forced_end(Some(5));
-    assert_eq!(rotation.observe(&record(7), "p", SCHEMA, at(0)).unwrap(), Rotate::Keep);
-}
-
-#[test]
-fn only_our_metadata_is_believed() {
-    for foreign in ["{}", "{\"end\":}", "{\"end\":1", "x", "{\"end\":1,\"x\":2}", "{\"end\": 1 }"] {
-        let error = CommitPlan::recover(0, foreign).unwrap_err();
-        assert_eq!(error.kind(), &ErrorKind::Metadata, "{foreign}");
-        assert!(!error.is_record_error());
-    }
-    assert_eq!(CommitPlan::recover(5, "").unwrap(), CommitPlan::new(5));
-    // Step 3 went through, but an old metadata string came back.
-    assert_eq!(CommitPlan::recover(5, "{\"end\":4}").unwrap().forced_end(), None);
 }
 
 #[test]
@@ -199,7 +141,7 @@ fn public_types_can_cross_threads() {
     check::<Settings>();
     check::<Rotation>();
     check::<RotationConfig>();
-    check::<CommitPlan>();
+    check::<s3_partitioner::CommitPlan>();
     check::<TimePartitioner>();
     check::<s3_partitioner::Error>();
 }

@@ -6,7 +6,8 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 use avro_wire::{FieldReader, Framing, Scalar, Schema, SchemaRef};
 use object_store::ObjectStore;
 use s3_partitioner::{
-    CommitPlan, Fields, Reason, Record, Rotate, Rotation, SchemaKey, Settings, Value,
+    CommitPlan, Fields, Intent, OffsetCommit, Paths, Reason, Record, Rotate, Rotation, SchemaKey,
+    Settings, Value,
 };
 
 use super::object::OpenObject;
@@ -84,9 +85,9 @@ pub(super) struct Partition {
     partition: i32,
     plan: CommitPlan,
     rotation: Rotation,
-    /// In order of first use, which is the order they are completed in.
-    open: Vec<(String, OpenObject)>,
-    encoded: String,
+    paths: Paths,
+    /// By the number of the file, in order of first use, which is the order they are completed in.
+    open: Vec<(usize, OpenObject)>,
     path: String,
 }
 
@@ -110,7 +111,7 @@ pub(super) fn schema_id(value: &[u8]) -> Result<u32, avro_wire::Error> {
 impl Partition {
     /// Starts where the group's committed offset and its metadata say.
     pub(super) fn new(topic: &str, partition: i32, plan: CommitPlan, shared: &Shared) -> Self {
-        if let Some(end) = plan.forced_end() {
+        if let Some(end) = plan.announced_end() {
             tracing::info!(
                 "{topic}/{partition}: finishing the objects of offsets {}..={end} that were announced",
                 plan.resume()
@@ -119,11 +120,10 @@ impl Partition {
         Self {
             topic: topic.to_owned(),
             partition,
-            rotation: Rotation::new(shared.settings.rotation().clone())
-                .with_forced_end(plan.forced_end()),
+            rotation: plan.rotation(shared.settings.rotation().clone()),
+            paths: shared.settings.paths(),
             plan,
             open: Vec::new(),
-            encoded: String::new(),
             path: String::new(),
         }
     }
@@ -154,17 +154,11 @@ impl Partition {
                 None => record,
             }
         };
-        self.encoded.clear();
-        shared
-            .settings
-            .partitioner()
-            .encode(&record(), now, &mut self.encoded)
-            .map_err(|error| bad(&self.topic, self.partition, incoming.offset, error))?;
         let key = SchemaKey::new(u64::from(id));
         let rotate = loop {
             let decided = self
                 .rotation
-                .observe(&record(), &self.encoded, key, now)
+                .place(&mut self.paths, &record(), key, now)
                 .map_err(|error| bad(&self.topic, self.partition, incoming.offset, error))?;
             if decided != Rotate::Before {
                 break decided;
@@ -173,17 +167,14 @@ impl Partition {
             close(&mut self.plan, &mut self.rotation, &mut self.open, reason, shared, commit, now)
                 .await?;
         };
-        let object = match self.open.iter().position(|(encoded, _)| *encoded == self.encoded) {
+        let Some(file) = self.rotation.file() else { return Ok(()) };
+        let object = match self.open.iter().position(|(number, _)| *number == file.number()) {
             Some(index) => index,
             None => {
                 self.path.clear();
                 let settings = &shared.settings;
-                settings.namer().object(
-                    &self.encoded,
-                    &record(),
-                    settings.extension(),
-                    &mut self.path,
-                );
+                let extension = settings.extension();
+                settings.namer().file(&self.topic, self.partition, file, extension, &mut self.path);
                 let object = OpenObject::new(
                     self.path.clone(),
                     id,
@@ -191,7 +182,7 @@ impl Partition {
                     shared.codec,
                     incoming.offset,
                 );
-                self.open.push((self.encoded.clone(), object));
+                self.open.push((file.number(), object));
                 self.open.len() - 1
             }
         };
@@ -236,7 +227,7 @@ impl Partition {
     /// Whether an earlier owner's announced boundary has yet to be reached: nothing may be closed
     /// before it.
     pub(super) const fn is_bound(&self) -> bool {
-        self.plan.forced_end().is_some()
+        self.rotation.is_bound()
     }
 
     /// The offset that is committed.
@@ -259,24 +250,33 @@ impl Partition {
 async fn close(
     plan: &mut CommitPlan,
     rotation: &mut Rotation,
-    open: &mut Vec<(String, OpenObject)>,
+    open: &mut Vec<(usize, OpenObject)>,
     reason: &'static str,
     shared: &Shared,
     commit: &(dyn Commit + Sync),
     now: SystemTime,
 ) -> Result<(), Error> {
-    let Some(end) = rotation.last_offset() else { return Ok(()) };
-    if plan.forced_end() != Some(end) {
-        let resume = plan.resume();
-        let announcement = plan.intent(end);
-        commit.commit(resume, &announcement)?;
+    let wrong = |error| Error::new(Part::Kafka, "objects cannot be closed now").with_cause(error);
+    let step = |step: &OffsetCommit| commit.commit(step.offset(), step.metadata());
+    match plan.intent(rotation).map_err(wrong)? {
+        Intent::Nothing | Intent::Bound => return Ok(()),
+        Intent::Announce(intent) => {
+            step(&intent)?;
+            plan.acknowledged();
+        }
+        Intent::Announced => {}
     }
-    for (_, object) in open.drain(..) {
+    for file in plan.objects(rotation).map_err(wrong)? {
+        let Some(at) = open.iter().position(|(number, _)| *number == file.number()) else {
+            continue;
+        };
+        let (_, object) = open.remove(at);
         let written = object.finish(&shared.store, reason).await?;
         tracing::debug!("{} ({} records, {reason})", written.path, written.records);
         shared.metrics.object(written);
     }
-    commit.commit(plan.finish(end), "")?;
+    step(&plan.commit().map_err(wrong)?)?;
+    plan.acknowledged();
     rotation.closed(now);
     Ok(())
 }

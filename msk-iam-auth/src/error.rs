@@ -26,6 +26,8 @@ pub enum ErrorKind {
     InvalidCredentials,
     /// A source of credentials has none. Holds the name of what is missing.
     MissingCredentials(&'static str),
+    /// Not a name that STS accepts for the session of a role: 2 to 64 letters, digits and `_+=,.@-`.
+    SessionName,
     /// The credentials expire within a second, or have expired.
     CredentialsExpired,
     /// The clock is before 1970 or after 9999.
@@ -51,6 +53,15 @@ impl Error {
     #[cold]
     pub(crate) const fn new(kind: ErrorKind) -> Self {
         Self { kind, retryable: false, source: None }
+    }
+
+    #[cfg(feature = "default-credentials")]
+    #[cold]
+    pub(crate) fn caused(
+        kind: ErrorKind,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { kind, retryable: false, source: Some(Arc::new(source)) }
     }
 
     /// A failure of a source of credentials that the caller brought along.
@@ -117,6 +128,7 @@ impl fmt::Display for Error {
                 f.write_str("the credentials are empty or hold a control character")
             }
             ErrorKind::MissingCredentials(what) => write!(f, "no credentials: {what} is missing"),
+            ErrorKind::SessionName => f.write_str("not a name for the session of a role"),
             ErrorKind::CredentialsExpired => f.write_str("the credentials have expired"),
             ErrorKind::Clock => f.write_str("the clock is outside the years 1970 to 9999"),
             ErrorKind::EmptyReply => f.write_str("the broker refused with an empty answer"),

@@ -1,17 +1,27 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "default-credentials")]
+mod assume_role;
 mod credentials;
+#[cfg(feature = "default-credentials")]
+mod default_chain;
 mod error;
 mod json;
 mod mechanism;
 #[cfg(feature = "tokio")]
 mod provider;
 mod region;
+#[cfg(feature = "default-credentials")]
+mod sdk;
 mod signer;
 mod sigv4;
 mod token;
 
+#[cfg(feature = "default-credentials")]
+pub use assume_role::AssumeRole;
 pub use credentials::Credentials;
+#[cfg(feature = "default-credentials")]
+pub use default_chain::DefaultCredentials;
 pub use error::{Error, ErrorKind};
 pub use mechanism::Reply;
 #[cfg(feature = "tokio")]

@@ -1,17 +1,19 @@
 //! What else a consumer finds in topics of Debezium: events that are not about one row.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::{Envelope, Source, Transaction};
 use crate::error::Error;
+use crate::logical::Binary;
 use crate::op::Op;
 
-/// The value of a logical message's event, in `<prefix>.message`. The same from JSON and Avro but
-/// for the content, which [`LogicalMessage`] tells.
+/// The value of a logical message's event, in `<prefix>.message`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct MessageEvent<C = String> {
+pub struct MessageEvent<C = Binary> {
     /// Always [`Op::Message`].
     pub op: Op,
     /// When it was processed, in milliseconds since 1970.
@@ -27,10 +29,10 @@ pub struct MessageEvent<C = String> {
 /// What `pg_logical_emit_message` wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct LogicalMessage<C> {
+pub struct LogicalMessage<C = Binary> {
     /// Its prefix.
     pub prefix: Option<String>,
-    /// Its content: text in base64 from JSON, bytes from Avro.
+    /// Its content; where `binary.handling.mode` makes it text, a `String`.
     pub content: Option<C>,
 }
 
@@ -106,6 +108,45 @@ pub struct HeartbeatKey {
     pub server_name: String,
 }
 
+/// The value of a notification, in the topic that `notification.sink.topic.name` names: what a
+/// snapshot is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Notification<D = BTreeMap<String, String>> {
+    /// Identifies it.
+    pub id: String,
+    /// What happened, such as `STARTED`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// To what, such as `Initial Snapshot`.
+    pub aggregate_type: String,
+    /// More about it, by name.
+    pub additional_data: Option<D>,
+    /// When, in milliseconds since 1970; since Debezium 2.4.
+    #[serde(default)]
+    pub timestamp: Option<i64>,
+}
+
+/// The key of a notification.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NotificationKey {
+    /// Identifies the notification.
+    pub id: String,
+}
+
+/// A key or a value with its schema around it, as `schemas.enable=true` makes Connect's
+/// `JsonConverter` write it. [`from_json`] takes the schema away by itself; this is for whoever
+/// wants it, or writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs, reason = "the format has these two fields")]
+pub struct WithSchema<T, S = serde_json::Value> {
+    /// The schema, in Connect's form.
+    pub schema: S,
+    /// The key or value.
+    pub payload: T,
+}
+
 /// A record of a table's topic.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -116,6 +157,28 @@ pub enum TableEvent<R> {
     Truncated(Envelope<R>),
     /// The marker behind a delete, for the log's compaction.
     Tombstone,
+}
+
+/// A record without value is a tombstone.
+impl<R> From<Option<Envelope<R>>> for TableEvent<R> {
+    fn from(value: Option<Envelope<R>>) -> Self {
+        match value {
+            None => Self::Tombstone,
+            Some(envelope) if envelope.op == Op::Truncate => Self::Truncated(envelope),
+            Some(envelope) => Self::Row(envelope),
+        }
+    }
+}
+
+impl<R> TableEvent<R> {
+    /// The record's value again; none for a tombstone.
+    #[must_use]
+    pub fn envelope(&self) -> Option<&Envelope<R>> {
+        match self {
+            Self::Row(envelope) | Self::Truncated(envelope) => Some(envelope),
+            Self::Tombstone => None,
+        }
+    }
 }
 
 impl<R: DeserializeOwned> TableEvent<R> {
@@ -133,15 +196,8 @@ impl<R: DeserializeOwned> TableEvent<R> {
     ///
     /// [`ErrorKind::MalformedJson`](crate::ErrorKind::MalformedJson), with the parser's complaint.
     pub fn from_json(value: Option<&[u8]>) -> Result<Self, Error> {
-        let Some(value) = value.filter(|value| value.trim_ascii() != b"null") else {
-            return Ok(Self::Tombstone);
-        };
-        let envelope = Envelope::from_json(value)?;
-        Ok(if envelope.op == Op::Truncate {
-            Self::Truncated(envelope)
-        } else {
-            Self::Row(envelope)
-        })
+        let value = value.filter(|value| value.trim_ascii() != b"null");
+        value.map(Envelope::from_json).transpose().map(Self::from)
     }
 }
 

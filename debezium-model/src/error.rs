@@ -105,6 +105,11 @@ impl Error {
         }
     }
 
+    /// An error about a value that is all there is.
+    pub(crate) fn value(kind: ErrorKind) -> Self {
+        Self::build(kind)
+    }
+
     pub(crate) fn option(kind: ErrorKind, key: &str) -> Self {
         let mut error = Self::build(kind);
         error.inner.option = Some(key.to_owned());

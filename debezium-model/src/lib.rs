@@ -24,6 +24,7 @@ mod default_value;
 mod envelope;
 mod error;
 mod flatten;
+mod flattened;
 mod json;
 mod kind;
 mod logical;
@@ -52,13 +53,19 @@ mod value;
 pub use avro_text::AvroStyle;
 pub use column::ColumnDef;
 pub use consumer::{
-    Heartbeat, HeartbeatKey, LogicalMessage, MessageEvent, MessageKey, TableCount, TableEvent,
-    TransactionEvent, TransactionKey, TransactionStatus, from_json,
+    Heartbeat, HeartbeatKey, LogicalMessage, MessageEvent, MessageKey, Notification,
+    NotificationKey, TableCount, TableEvent, TransactionEvent, TransactionKey, TransactionStatus,
+    WithSchema, from_json,
 };
 pub use envelope::{Envelope, Source, Transaction};
 pub use error::{Error, ErrorKind};
 pub use flatten::{AddedField, DeleteHandling, Flatten};
-pub use logical::{Point, VariableScaleDecimal, bits, decimal_text, moment};
+pub use flattened::{FieldValue, Flattened};
+pub use logical::{
+    Binary, Bits, Date, Decimal, Geometry, Interval, IsoDate, IsoTime, IsoTimestamp, Json,
+    MicroDuration, MicroTime, MicroTimestamp, NanoDuration, NanoTime, NanoTimestamp, Point, Time,
+    Timestamp, VariableScaleDecimal, ZonedTime, ZonedTimestamp, bits, decimal_text, moment,
+};
 pub use mapping::{BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode};
 pub use names::NameAdjustment;
 pub use op::{Op, Snapshot};

@@ -1,3 +1,6 @@
+use std::fmt;
+
+use serde::de::{Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// The operation of a change event, Debezium's `op` field.
@@ -39,8 +42,9 @@ impl Op {
     }
 }
 
-/// Where an event stands in a snapshot, Debezium's `source.snapshot` field.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where an event stands in a snapshot, Debezium's `source.snapshot` field. The truth value that
+/// stood there before Debezium 1.0 is read too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Snapshot {
@@ -76,7 +80,41 @@ impl Snapshot {
         }
     }
 
+    const ALL: [Self; 7] = [
+        Self::True,
+        Self::First,
+        Self::FirstInDataCollection,
+        Self::LastInDataCollection,
+        Self::Last,
+        Self::False,
+        Self::Incremental,
+    ];
+
     /// The allowed values in the order the schema lists them.
     pub(crate) const ALLOWED: &'static str =
         "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental";
+}
+
+impl<'de> Deserialize<'de> for Snapshot {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Place;
+        impl Visitor<'_> for Place {
+            type Value = Snapshot;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a place in a snapshot")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Snapshot, E> {
+                Ok(if value { Snapshot::True } else { Snapshot::False })
+            }
+
+            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Snapshot, E> {
+                let mut all = Snapshot::ALL.into_iter();
+                let unknown = || E::invalid_value(Unexpected::Str(value), &self);
+                all.find(|place| place.as_str() == value).ok_or_else(unknown)
+            }
+        }
+        deserializer.deserialize_any(Place)
+    }
 }

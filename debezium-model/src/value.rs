@@ -20,6 +20,7 @@ use crate::mapping::{BinaryMode, HstoreMode, IntervalMode};
 pub(crate) use array::{ArrayItem, Elements};
 pub(crate) use hstore::Pairs;
 pub(crate) use net::push_hex;
+pub(crate) use temporal::{civil_from_days, days_from_civil};
 
 /// The bytes of a column that is neither null nor unchanged.
 #[derive(Clone, Copy, Debug)]

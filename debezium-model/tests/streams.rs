@@ -124,7 +124,7 @@ fn read_back(stream: &EventStream, golden: &Golden) {
         }
         _ => {
             check::<MessageKey>(key.0, key.1, key.2);
-            let event: MessageEvent<String> = from_json(value.0.as_bytes()).unwrap();
+            let event: MessageEvent = from_json(value.0.as_bytes()).unwrap();
             let whole: Value = serde_json::from_str(value.0).unwrap();
             assert_eq!(serde_json::to_value(&event).unwrap(), whole);
         }

@@ -30,6 +30,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "apache-avro")]
+pub mod apache;
 mod canonical;
 pub mod compatibility;
 mod decode;

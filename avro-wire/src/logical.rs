@@ -21,6 +21,9 @@ pub enum Logical {
         /// Digits after the point, at most `precision`.
         scale: u32,
     },
+    /// A number with its own scale, in `bytes`: the two's complement as `bytes`, then the scale as
+    /// `int`.
+    BigDecimal,
     /// A UUID: text in `string`, or big-endian in a `fixed` of 16 bytes.
     Uuid,
     /// Days since 1970-01-01, in `int`.
@@ -58,6 +61,7 @@ impl Logical {
                 }
                 Self::Decimal { precision, scale }
             }
+            ("big-decimal", Node::Bytes) => Self::BigDecimal,
             ("uuid", Node::String | Node::Fixed(16)) => Self::Uuid,
             ("date", Node::Int) => Self::Date,
             ("time-millis", Node::Int) => Self::TimeMillis,

@@ -20,19 +20,55 @@ use crate::error::{Error, ErrorKind};
 /// never across an await, so a slow key does not hold up another.
 pub(crate) struct Cache<K, V> {
     state: Mutex<State<K, V>>,
-    ttl: Option<Duration>,
+    lifetime: Box<dyn Fn(&V) -> Lifetime + Send + Sync>,
     missing_ttl: Duration,
+}
+
+/// How long an answer is good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetime {
+    /// For so long it is as good as a new one.
+    pub(crate) fresh: Duration,
+    /// For so long after that it may still be used, while a new one is fetched.
+    pub(crate) stale: Duration,
+}
+
+impl Lifetime {
+    /// Good until others displace it.
+    pub(crate) const ENDLESS: Self = Self { fresh: Duration::MAX, stale: Duration::ZERO };
+}
+
+/// What [`Cache::look`] finds.
+pub(crate) enum Found<V> {
+    /// A good answer.
+    Fresh(V),
+    /// An old answer; somebody else fetches a new one already.
+    Stale(V),
+    /// An old answer; the caller has to see to a [`refresh`](Cache::refresh).
+    Refresh(V),
+    /// Nothing that may be used.
+    Nothing,
 }
 
 struct State<K, V> {
     ready: LruCache<K, Entry<V>>,
-    missing: LruCache<K, Entry<Error>>,
+    missing: LruCache<K, Missing>,
     flights: HashMap<K, Flight<V>>,
 }
 
 struct Entry<V> {
     value: V,
-    expires: Option<Instant>,
+    /// When it becomes stale; `None`: never.
+    old: Option<Instant>,
+    /// When it is of no use any more, once it is stale.
+    dead: Instant,
+    /// When to look for a new one; later than `old` while somebody does, and after a failure.
+    refresh: Instant,
+}
+
+struct Missing {
+    error: Error,
+    expires: Instant,
 }
 
 /// A question on its way, and how many callers wait for the answer.
@@ -48,13 +84,13 @@ where
     K: Hash + Eq + Clone + Send + Sync,
     V: Clone + Send + Sync,
 {
-    /// A cache of at most `capacity` values and as many absences. Values are kept for `ttl`
-    /// (`None`: until they are displaced), answers that a thing does not exist for
-    /// `missing_ttl`. Other failures are never kept.
+    /// A cache of at most `capacity` values and as many absences. Values are kept for the
+    /// `lifetime` they have, answers that a thing does not exist for `missing_ttl`. Other
+    /// failures are never kept.
     pub(crate) fn new(
         capacity: NonZeroUsize,
-        ttl: Option<Duration>,
         missing_ttl: Duration,
+        lifetime: impl Fn(&V) -> Lifetime + Send + Sync + 'static,
     ) -> Self {
         Self {
             state: Mutex::new(State {
@@ -62,17 +98,53 @@ where
                 missing: LruCache::sparse(capacity),
                 flights: HashMap::new(),
             }),
-            ttl,
+            lifetime: Box::new(lifetime),
             missing_ttl,
         }
     }
 
-    /// The value of `key` if it is here; never waits for an answer and never allocates.
+    /// The value of `key` if it is here and fresh; never waits for an answer and never
+    /// allocates.
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         fresh(&mut self.lock().ready, key)
     }
 
-    /// The value of `key`, from `fetch` if it is not here.
+    /// The value of `key` if it is here, fresh or not.
+    pub(crate) fn look(&self, key: &K) -> Found<V> {
+        let mut state = self.lock();
+        let Some(entry) = state.ready.get_mut(key) else { return Found::Nothing };
+        let Some(old) = entry.old else { return Found::Fresh(entry.value.clone()) };
+        let now = Instant::now();
+        if now < old {
+            return Found::Fresh(entry.value.clone());
+        }
+        if now >= entry.dead {
+            state.ready.pop(key);
+            return Found::Nothing;
+        }
+        if now < entry.refresh {
+            return Found::Stale(entry.value.clone());
+        }
+        // Whoever is told to refresh may be cancelled: after this time another one is told.
+        entry.refresh = now + REFRESH_PATIENCE;
+        Found::Refresh(entry.value.clone())
+    }
+
+    /// Fetches a new value of `key`. The old one stays in use meanwhile, and also when this
+    /// fails, unless the answer is that the thing does not exist any more.
+    pub(crate) async fn refresh<F>(&self, key: &K, fetch: impl FnOnce() -> F + Send)
+    where
+        F: Future<Output = Result<V, Error>> + Send,
+    {
+        if let Err(error) = self.fly(key, fetch).await
+            && error.kind() != ErrorKind::NotFound
+            && let Some(entry) = self.lock().ready.peek_mut(key)
+        {
+            entry.refresh = Instant::now() + REFRESH_PAUSE;
+        }
+    }
+
+    /// The value of `key`, from `fetch` if there is no fresh one here.
     pub(crate) async fn get_or_fetch<F>(
         &self,
         key: &K,
@@ -81,14 +153,28 @@ where
     where
         F: Future<Output = Result<V, Error>> + Send,
     {
-        let answer = {
+        {
             let mut state = self.lock();
             if let Some(value) = fresh(&mut state.ready, key) {
                 return Ok(value);
             }
-            if let Some(error) = fresh(&mut state.missing, key) {
-                return Err(error);
+            if let Some(missing) = state.missing.get(key) {
+                if Instant::now() < missing.expires {
+                    return Err(missing.error.clone());
+                }
+                state.missing.pop(key);
             }
+        }
+        self.fly(key, fetch).await
+    }
+
+    /// Joins the flight for `key`, or starts it.
+    async fn fly<F>(&self, key: &K, fetch: impl FnOnce() -> F + Send) -> Result<V, Error>
+    where
+        F: Future<Output = Result<V, Error>> + Send,
+    {
+        let answer = {
+            let mut state = self.lock();
             let flight = state
                 .flights
                 .entry(key.clone())
@@ -107,6 +193,24 @@ where
         state.ready.pop(key);
         state.missing.pop(key);
         state.flights.remove(key);
+    }
+
+    /// Forgets everything about the keys that `which` names.
+    pub(crate) fn forget_where(&self, which: impl Fn(&K) -> bool) {
+        let mut state = self.lock();
+        let ready = state.ready.iter().map(|(key, _)| key);
+        let missing = state.missing.iter().map(|(key, _)| key);
+        let keys: Vec<K> = ready
+            .chain(missing)
+            .chain(state.flights.keys())
+            .filter(|key| which(key))
+            .cloned()
+            .collect();
+        for key in keys {
+            state.ready.pop(&key);
+            state.missing.pop(&key);
+            state.flights.remove(&key);
+        }
     }
 
     /// Forgets that `key` does not exist.
@@ -131,14 +235,18 @@ where
         flight.waiting -= 1;
         match answer.get() {
             Some(Ok(value)) => {
-                let expires = self.ttl.map(after);
-                state.ready.put(key.clone(), Entry { value: value.clone(), expires });
+                let Lifetime { fresh, stale } = (self.lifetime)(value);
+                let old = (fresh < Duration::MAX).then(|| after(fresh));
+                let refresh = old.unwrap_or_else(Instant::now);
+                let dead = refresh + stale.min(FAR);
+                state.ready.put(key.clone(), Entry { value: value.clone(), old, dead, refresh });
             }
-            Some(Err(error))
-                if error.kind() == ErrorKind::NotFound && !self.missing_ttl.is_zero() =>
-            {
-                let expires = Some(after(self.missing_ttl));
-                state.missing.put(key.clone(), Entry { value: error.clone(), expires });
+            Some(Err(error)) if error.kind() == ErrorKind::NotFound => {
+                state.ready.pop(key);
+                if !self.missing_ttl.is_zero() {
+                    let expires = after(self.missing_ttl);
+                    state.missing.put(key.clone(), Missing { error: error.clone(), expires });
+                }
             }
             Some(Err(_)) => {}
             None if flight.waiting > 0 => return,
@@ -150,7 +258,7 @@ where
 
 impl<K, V> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("ttl", &self.ttl).finish_non_exhaustive()
+        f.debug_struct("Cache").field("missing_ttl", &self.missing_ttl).finish_non_exhaustive()
     }
 }
 
@@ -177,8 +285,7 @@ where
 
 fn fresh<K: Hash + Eq, V: Clone>(entries: &mut LruCache<K, Entry<V>>, key: &K) -> Option<V> {
     let entry = entries.get(key)?;
-    if entry.expires.is_some_and(|expires| expires <= Instant::now()) {
-        entries.pop(key);
+    if entry.old.is_some_and(|old| old <= Instant::now()) {
         return None;
     }
     Some(entry.value.clone())
@@ -186,9 +293,14 @@ fn fresh<K: Hash + Eq, V: Clone>(entries: &mut LruCache<K, Entry<V>>, key: &K) -
 
 /// The instant `delay` from now, or one that no program lives to see.
 pub(crate) fn after(delay: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
     Instant::now() + delay.min(FAR)
 }
+
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+/// How long nobody else is told to refresh.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
+/// How long after a failed refresh nobody is told to try again.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -197,11 +309,9 @@ mod tests {
     use tokio::sync::Notify;
 
     fn cache(capacity: usize, ttl: Option<u64>) -> Cache<u32, u32> {
-        Cache::new(
-            NonZeroUsize::new(capacity).unwrap(),
-            ttl.map(Duration::from_secs),
-            Duration::from_secs(5),
-        )
+        let fresh = ttl.map_or(Duration::MAX, Duration::from_secs);
+        let lifetime = Lifetime { fresh, stale: fresh };
+        Cache::new(NonZeroUsize::new(capacity).unwrap(), Duration::from_secs(5), move |_| lifetime)
     }
 
     fn flights(cache: &Cache<u32, u32>) -> usize {
@@ -300,5 +410,39 @@ mod tests {
         };
         assert_eq!(cache.get_or_fetch(&1, fetch).await.unwrap(), 1);
         assert_eq!(cache.get(&1), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_value_is_used_while_one_caller_refreshes() {
+        let cache = cache(2, Some(60));
+        cache.get_or_fetch(&1, || async { Ok(10) }).await.unwrap();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(matches!(cache.look(&1), Found::Refresh(10)));
+        assert!(matches!(cache.look(&1), Found::Stale(10)));
+        cache.refresh(&1, || async { Err(Error::build(ErrorKind::Server).into()) }).await;
+        assert!(matches!(cache.look(&1), Found::Stale(10)));
+        tokio::time::advance(REFRESH_PAUSE).await;
+        assert!(matches!(cache.look(&1), Found::Refresh(10)));
+        cache.refresh(&1, || async { Ok(11) }).await;
+        assert!(matches!(cache.look(&1), Found::Fresh(11)));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        cache.refresh(&1, || async { Err(Error::build(ErrorKind::NotFound).into()) }).await;
+        assert!(matches!(cache.look(&1), Found::Nothing));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        cache.get_or_fetch(&1, || async { Ok(12) }).await.unwrap();
+        tokio::time::advance(Duration::from_secs(120)).await;
+        assert!(matches!(cache.look(&1), Found::Nothing));
+        assert_eq!(flights(&cache), 0);
+    }
+
+    #[tokio::test]
+    async fn forgetting_goes_by_the_key() {
+        let cache = cache(8, None);
+        for key in 0..4 {
+            cache.get_or_fetch(&key, || async { Ok(key) }).await.unwrap();
+        }
+        cache.forget_where(|key| key % 2 == 0);
+        let here: Vec<_> = (0..4).map(|key| cache.get(&key).is_some()).collect();
+        assert_eq!(here, [false, true, false, true]);
     }
 }

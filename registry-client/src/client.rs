@@ -1,87 +1,73 @@
-//! The calls.
+//! The calls that programs make for their records: finding, registering and checking schemas.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout_at};
+use lru::LruCache;
+use tokio::time::Instant;
 
-use crate::cache::{Cache, after};
+use crate::cache::{Cache, Found, Lifetime};
 use crate::config::Config;
-use crate::endpoint::{Endpoint, Path};
-use crate::error::{Error, ErrorKind};
-use crate::model::{
-    Compatibility, NewSchema, Registered, SchemaId, Version, WireCompatibility, WireError, WireId,
-    WireRegistered,
+use crate::document::Document;
+use crate::endpoint::Path;
+use crate::error::Error;
+use crate::exchange::{Exchange, Question, not_json};
+use crate::id::{Guid, SchemaId, Version};
+use crate::schema::{
+    Compatibility, Definition, NewSchema, Registered, Registration, WireCompatibility,
 };
-use crate::retry::{Backoff, parse_retry_after};
-use crate::secret::Secret;
-use crate::subject::Subject;
-use crate::transport::{Method, Request, Response, Transport};
+use crate::subject::{Context, Subject};
+use crate::transport::Transport;
 
 /// A client of one registry. Cloning is cheap and shares the caches and connections: make one
 /// per registry and program.
 ///
-/// Every call may fail with any [`ErrorKind`], after the configured retries of the kinds that
-/// may pass. Needs a tokio runtime with its clock enabled.
+/// Every call may fail with any [`ErrorKind`](crate::ErrorKind), after the configured retries of
+/// the kinds that may pass. Needs a tokio runtime with its clock enabled.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    transport: Arc<dyn Transport>,
-    endpoints: Vec<Endpoint>,
-    authorization: Option<Secret>,
-    /// Index of the endpoint that answered last.
-    current: AtomicUsize,
-    permits: Semaphore,
-    backoff: Backoff,
-    timeout: Duration,
-    deadline: Duration,
-    retries: u32,
-    max_response_bytes: usize,
+pub(crate) struct Shared {
+    pub(crate) exchange: Exchange,
     by_id: Cache<SchemaId, Arc<Registered>>,
+    by_id_in: Cache<(Context, SchemaId), Arc<Registered>>,
+    by_guid: Cache<Guid, Arc<Definition>>,
     latest: Cache<Subject, Arc<Registered>>,
-    registered: Cache<(Subject, NewSchema), SchemaId>,
+    registered: Cache<(Subject, NewSchema), Registration>,
+    recent: Recent,
 }
 
 impl Client {
     /// A client over HTTP. Sends nothing yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when the configuration cannot be used.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the configuration cannot be used.
     #[cfg(feature = "reqwest")]
     pub fn new(config: Config) -> Result<Self, Error> {
-        let transport = crate::http::HttpTransport::new(config.connect_timeout)?;
+        let transport = crate::http::HttpTransport::build(config.connect_timeout, &config.tls)?;
         Self::with_transport(config, Arc::new(transport))
     }
 
-    /// A client over another transport.
+    /// A client over another transport, which sees to TLS by itself.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when the configuration cannot be used.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the configuration cannot be used.
     pub fn with_transport(config: Config, transport: Arc<dyn Transport>) -> Result<Self, Error> {
-        let capacity = config.capacity();
+        let (capacity, missing) = (config.capacity(), config.missing_ttl);
+        let latest = Lifetime { fresh: config.latest_ttl, stale: config.latest_stale };
         Ok(Self {
             shared: Arc::new(Shared {
-                transport,
-                endpoints: config.endpoints?,
-                authorization: config.authorization.transpose()?,
-                current: AtomicUsize::new(0),
-                permits: Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
-                backoff: Backoff::new(config.retry_wait, config.retry_max_wait),
-                timeout: config.timeout,
-                deadline: config.deadline,
-                retries: config.retries,
-                max_response_bytes: config.max_response_bytes,
-                by_id: Cache::new(capacity, None, config.missing_ttl),
-                latest: Cache::new(capacity, Some(config.latest_ttl), Duration::ZERO),
-                registered: Cache::new(capacity, None, Duration::ZERO),
+                exchange: Exchange::new(&config, transport)?,
+                by_id: Cache::new(capacity, missing, |_| Lifetime::ENDLESS),
+                by_id_in: Cache::new(capacity, missing, |_| Lifetime::ENDLESS),
+                by_guid: Cache::new(capacity, missing, |_| Lifetime::ENDLESS),
+                latest: Cache::new(capacity, missing, move |_| latest),
+                registered: Cache::new(capacity, Duration::ZERO, |_| Lifetime::ENDLESS),
+                recent: Recent::new(capacity, config.registration_grace),
             }),
         })
     }
@@ -90,11 +76,13 @@ impl Client {
     /// meaning; callers that ask for one id at the same time share one request.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is none, and as the [`Client`] says.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none, and as the
+    /// [`Client`] says.
     pub async fn schema(&self, id: SchemaId) -> Result<Arc<Registered>, Error> {
         let fetch = || async move {
-            let path = Path::new().fixed("schemas").fixed("ids").display(id);
-            self.registered(&path, None, Some(id)).await
+            let question = Question::get(Path::new().fixed("schemas").fixed("ids").display(id));
+            self.registered(question.expected(self.shared.recent.has(&Made::Id(id))), Some(id))
+                .await
         };
         self.shared.by_id.get_or_fetch(&id, fetch).await
     }
@@ -106,11 +94,75 @@ impl Client {
         self.shared.by_id.get(&id)
     }
 
-    /// The newest version of `subject`, kept for [`Config::with_latest_ttl`].
+    /// The schema with this id in the context of `subject`, kept as [`schema`](Self::schema)
+    /// keeps it.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such subject, and as the [`Client`] says.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none, and as the
+    /// [`Client`] says.
+    pub async fn schema_for(
+        &self,
+        id: SchemaId,
+        subject: &Subject,
+    ) -> Result<Arc<Registered>, Error> {
+        let context = subject.context();
+        if context.is_default() {
+            return self.schema(id).await;
+        }
+        let fetch = || async move {
+            let path = Path::new().fixed("schemas").fixed("ids").display(id);
+            let question = Question::get(path.param("subject", subject.as_str()));
+            self.registered(question.expected(self.shared.recent.has(&Made::Id(id))), Some(id))
+                .await
+        };
+        self.shared.by_id_in.get_or_fetch(&(context, id), fetch).await
+    }
+
+    /// The schema with this GUID, kept as [`schema`](Self::schema) keeps it. Confluent's
+    /// registry has GUIDs since 8.0, Apicurio's has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none, and as the
+    /// [`Client`] says.
+    pub async fn schema_by_guid(&self, guid: Guid) -> Result<Arc<Definition>, Error> {
+        let fetch = || async move {
+            let question = Question::get(Path::new().fixed("schemas").fixed("guids").display(guid))
+                .expected(self.shared.recent.has(&Made::Guid(guid)));
+            let read = |fields| Definition::read(fields, Some(guid)).map(Arc::new);
+            self.document(&question, read).await
+        };
+        self.shared.by_guid.get_or_fetch(&guid, fetch).await
+    }
+
+    /// The schema with this GUID if [`schema_by_guid`](Self::schema_by_guid) has already brought
+    /// it. Does not wait, send or allocate.
+    #[must_use]
+    pub fn try_get_guid(&self, guid: Guid) -> Option<Arc<Definition>> {
+        self.shared.by_guid.get(&guid)
+    }
+
+    /// The newest version of `subject`, kept for
+    /// [`Config::with_latest_ttl`](crate::Config::with_latest_ttl). After that time one caller's
+    /// question starts a background task that fetches a new one, and all get the old one until
+    /// it is here, though not longer than
+    /// [`Config::with_latest_stale`](crate::Config::with_latest_stale).
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such subject, and as
+    /// the [`Client`] says.
     pub async fn latest(&self, subject: &Subject) -> Result<Arc<Registered>, Error> {
+        match self.shared.latest.look(subject) {
+            Found::Fresh(latest) | Found::Stale(latest) => return Ok(latest),
+            Found::Refresh(latest) => {
+                let (client, subject) = (self.clone(), subject.clone());
+                tokio::spawn(async move {
+                    let fetch = || client.version(&subject, Version::LATEST);
+                    client.shared.latest.refresh(&subject, fetch).await;
+                });
+                return Ok(latest);
+            }
+            Found::Nothing => {}
+        }
         let fetch = || self.version(subject, Version::LATEST);
         self.shared.latest.get_or_fetch(subject, fetch).await
     }
@@ -118,243 +170,218 @@ impl Client {
     /// One version of `subject`. Not kept.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such subject or version, and as the [`Client`]
-    /// says.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such subject or
+    /// version, and as the [`Client`] says.
     pub async fn version(
         &self,
         subject: &Subject,
         version: Version,
     ) -> Result<Arc<Registered>, Error> {
         let path = subject_path(subject)?.fixed("versions").display(version);
-        self.registered(&path, None, None).await
+        self.registered(self.about(subject, Question::get(path)), None).await
+    }
+
+    /// The newest version of `subject` whose metadata has all these properties. Not kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none, and as the
+    /// [`Client`] says.
+    pub async fn latest_with_metadata(
+        &self,
+        subject: &Subject,
+        properties: &[(&str, &str)],
+    ) -> Result<Arc<Registered>, Error> {
+        let mut path = subject_path(subject)?.fixed("metadata");
+        for (name, value) in properties {
+            path = path.param("key", name).param("value", value);
+        }
+        self.registered(self.about(subject, Question::get(path)), None).await
     }
 
     /// Registers `schema` as a version of `subject`, unless it is one already. The answer is
     /// kept, so registering the same again costs nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Incompatible`] when the earlier versions forbid it,
-    /// [`ErrorKind::Invalid`] when it is no schema, and as the [`Client`] says.
+    /// [`ErrorKind::Incompatible`](crate::ErrorKind::Incompatible) when the earlier versions
+    /// forbid it, [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is no schema, and as
+    /// the [`Client`] says.
     pub async fn register(&self, subject: &Subject, schema: &NewSchema) -> Result<SchemaId, Error> {
+        self.registration(subject, schema).await.map(|registration| registration.id)
+    }
+
+    /// Registers as [`register`](Self::register) does, and tells all that the registry said.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub async fn registration(
+        &self,
+        subject: &Subject,
+        schema: &NewSchema,
+    ) -> Result<Registration, Error> {
+        let shared = &*self.shared;
         let key = (subject.clone(), schema.clone());
-        if let Some(id) = self.shared.registered.get(&key) {
-            return Ok(id);
-        }
         let fetch = || async {
-            let path = subject_path(subject)?.fixed("versions");
-            let body = Some(schema.to_body()?.into());
-            let answer: WireId = self.call(Method::Post, &path, body).await?;
-            let id = SchemaId::new(answer.id);
-            self.shared.latest.forget(subject);
-            self.shared.by_id.forget_missing(&id);
-            Ok(id)
+            let path = normalized(subject_path(subject)?.fixed("versions"), schema);
+            let question = Question::post(path, schema.to_body()?);
+            let registration = self.document(&question, Registration::read).await?;
+            shared.recent.add(Made::Subject(subject.clone()));
+            shared.recent.add(Made::Id(registration.id));
+            shared.latest.forget(subject);
+            shared.by_id.forget_missing(&registration.id);
+            shared.by_id_in.forget_missing(&(subject.context(), registration.id));
+            if let Some(guid) = registration.guid {
+                shared.recent.add(Made::Guid(guid));
+                shared.by_guid.forget_missing(&guid);
+            }
+            Ok(registration)
         };
-        self.shared.registered.get_or_fetch(&key, fetch).await
+        shared.registered.get_or_fetch(&key, fetch).await
     }
 
     /// Finds `schema` among the versions of `subject` without registering it. Not kept.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when it is not among them, and as the [`Client`] says.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when it is not among them, and as the
+    /// [`Client`] says.
     pub async fn lookup(
         &self,
         subject: &Subject,
         schema: &NewSchema,
     ) -> Result<Arc<Registered>, Error> {
-        self.registered(&subject_path(subject)?, Some(schema.to_body()?.into()), None).await
-    }
-
-    /// The versions of `subject`, ascending. Not kept.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such subject, and as the [`Client`] says.
-    pub async fn versions(&self, subject: &Subject) -> Result<Vec<Version>, Error> {
-        let path = subject_path(subject)?.fixed("versions");
-        let numbers: Vec<u32> = self.call(Method::Get, &path, None).await?;
-        Ok(numbers.into_iter().map(Version::new).collect())
+        let path = normalized(subject_path(subject)?, schema);
+        let question = Question::post(path, schema.to_body()?);
+        let key = (subject.clone(), schema.clone());
+        let expected = self.shared.registered.get(&key).is_some()
+            && self.shared.recent.has(&Made::Subject(key.0));
+        self.registered(question.expected(expected), None).await
     }
 
     /// Asks whether `schema` may follow version `with` of `subject`. Not kept.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such subject or version,
-    /// [`ErrorKind::Invalid`] when it is no schema, and as the [`Client`] says.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such subject or
+    /// version, [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is no schema, and as
+    /// the [`Client`] says.
     pub async fn is_compatible(
         &self,
         subject: &Subject,
         with: Version,
         schema: &NewSchema,
     ) -> Result<Compatibility, Error> {
-        let path = Path::new()
-            .fixed("compatibility")
-            .fixed("subjects")
-            .encoded(subject.as_str())?
-            .fixed("versions")
-            .display(with)
-            .query("verbose=true");
-        let body = Some(schema.to_body()?.into());
-        let answer: WireCompatibility = self.call(Method::Post, &path, body).await?;
-        Ok(answer.into())
+        let path = compatibility_path(subject)?.display(with);
+        self.compatibility(subject, path, schema).await
     }
 
-    /// All subjects. Not kept.
+    /// Asks whether `schema` may be registered under `subject`, which goes by the subject's
+    /// level: the versions that this names are compared. Not kept.
     ///
     /// # Errors
-    /// As the [`Client`] says.
-    pub async fn subjects(&self) -> Result<Vec<Subject>, Error> {
-        let names: Vec<Box<str>> =
-            self.call(Method::Get, &Path::new().fixed("subjects"), None).await?;
-        Ok(names.iter().map(|name| Subject::new(name)).collect())
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is no schema, and as the
+    /// [`Client`] says.
+    pub async fn may_register(
+        &self,
+        subject: &Subject,
+        schema: &NewSchema,
+    ) -> Result<Compatibility, Error> {
+        self.compatibility(subject, compatibility_path(subject)?, schema).await
+    }
+
+    async fn compatibility(
+        &self,
+        subject: &Subject,
+        path: Path,
+        schema: &NewSchema,
+    ) -> Result<Compatibility, Error> {
+        let path = normalized(path, schema).param("verbose", "true");
+        let question = self.about(subject, Question::post(path, schema.to_body()?));
+        let answer: WireCompatibility = self.shared.exchange.json(&question).await?;
+        Ok(answer.into())
     }
 
     /// A call whose answer is a registered schema.
     async fn registered(
         &self,
-        path: &Path,
-        body: Option<Bytes>,
+        question: Question,
         id: Option<SchemaId>,
     ) -> Result<Arc<Registered>, Error> {
-        let method = if body.is_some() { Method::Post } else { Method::Get };
-        let answer: WireRegistered = self.call(method, path, body).await?;
-        answer.into_registered(id).map(Arc::new).ok_or_else(|| {
-            Error::build(ErrorKind::Response).with_detail("the answer has no id").into()
-        })
+        self.document(&question, |fields| Registered::read(fields, id).map(Arc::new)).await
     }
 
-    /// Sends until there is an answer, a final refusal, no retry left or no time left.
-    async fn call<T: DeserializeOwned>(
+    /// A call whose answer is an object.
+    pub(crate) async fn document<T>(
         &self,
-        method: Method,
-        path: &Path,
-        body: Option<Bytes>,
+        question: &Question,
+        read: impl Fn(Document) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
-        let shared = &*self.shared;
-        let deadline = after(shared.deadline);
-        let mut retry = 0;
-        loop {
-            let error = match shared.round(method, path, body.as_ref(), deadline).await {
-                Ok(answer) => return answer,
-                Err(error) => error,
-            };
-            if !error.is_retryable() || retry >= shared.retries {
-                return Err(error);
-            }
-            let delay = shared.backoff.delay(retry, error.retry_after());
-            if after(delay) >= deadline {
-                return Err(error);
-            }
-            sleep(delay).await;
-            retry += 1;
-        }
-    }
-}
-
-impl Shared {
-    /// Asks the endpoint that answered last, then the others while they do not work. The outer
-    /// error is a refusal or a failure, the inner one an answer that is not as promised.
-    async fn round<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &Path,
-        body: Option<&Bytes>,
-        deadline: Instant,
-    ) -> Result<Result<T, Error>, Error> {
-        let first = self.current.load(Ordering::Relaxed);
-        let count = self.endpoints.len();
-        let mut outcome = Err(Error::config("there is no URL"));
-        for offset in 0..count {
-            let index = (first + offset) % count;
-            let Some(endpoint) = self.endpoints.get(index) else { break };
-            let url = endpoint.join(path);
-            outcome = self
-                .attempt(method, endpoint, &url, body, deadline)
-                .await
-                .map(|body| {
-                    serde_json::from_slice(&body).map_err(|e| {
-                        Error::from(Error::build(ErrorKind::Response).with_source(e)).at(&url)
-                    })
-                })
-                .map_err(|error| error.at(&url));
-            match &outcome {
-                // A registry that is busy is not helped by asking its replicas.
-                Err(error) if error.is_retryable() && error.kind() != ErrorKind::Busy => {}
-                _ => {
-                    self.current.store(index, Ordering::Relaxed);
-                    break;
-                }
-            }
-        }
-        outcome
+        let whole = |body: &bytes::Bytes| read(Document::parse(body).map_err(not_json)?);
+        self.shared.exchange.ask(question, whole).await
     }
 
-    /// One request; the body of a successful answer.
-    async fn attempt(
-        &self,
-        method: Method,
-        endpoint: &Endpoint,
-        url: &str,
-        body: Option<&Bytes>,
-        deadline: Instant,
-    ) -> Result<Bytes, Error> {
-        let timed_out = || Error::from(Error::build(ErrorKind::Timeout));
-        let mut request = Request::new(method, url, self.max_response_bytes)
-            .with_header("accept", Secret::new(ACCEPT))
-            .with_body(body.cloned());
-        if body.is_some() {
-            request = request.with_header("content-type", Secret::new(CONTENT_TYPE));
-        }
-        if let Some(value) = self.authorization.as_ref().or_else(|| endpoint.authorization()) {
-            request = request.with_header("authorization", value.clone());
-        }
-        let permit = timeout_at(deadline, self.permits.acquire()).await.map_err(|_| timed_out())?;
-        let limit = deadline.min(after(self.timeout));
-        let response =
-            timeout_at(limit, self.transport.send(request)).await.map_err(|_| timed_out())??;
-        drop(permit);
-        match response.status() {
-            200..=299 => Ok(response.body().clone()),
-            _ => Err(refusal(&response)),
-        }
+    /// A question about a subject, which must exist if it was made a moment ago.
+    pub(crate) fn about(&self, subject: &Subject, question: Question) -> Question {
+        question.expected(self.shared.recent.has(&Made::Subject(subject.clone())))
+    }
+
+    /// Forgets what is known about `subject`, because it was changed.
+    pub(crate) fn forget_subject(&self, subject: &Subject) {
+        self.shared.latest.forget(subject);
+        self.shared.registered.forget_where(|(known, _)| known == subject);
+        self.shared.recent.remove(&Made::Subject(subject.clone()));
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("endpoints", &self.shared.endpoints)
-            .field("transport", &self.shared.transport)
+            .field("endpoints", &self.shared.exchange.endpoints().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }
 
-fn subject_path(subject: &Subject) -> Result<Path, Error> {
+pub(crate) fn subject_path(subject: &Subject) -> Result<Path, Error> {
     Path::new().fixed("subjects").encoded(subject.as_str())
 }
 
-/// The typed form of an answer that is not 2xx.
-fn refusal(response: &Response) -> Error {
-    let status = response.status();
-    let said: WireError = serde_json::from_slice(response.body()).unwrap_or_default();
-    let kind = match status {
-        404 => ErrorKind::NotFound,
-        // Registration answers with the status as the code; 409xx are also other conflicts.
-        409 if matches!(said.error_code, None | Some(409 | 40901)) => ErrorKind::Incompatible,
-        422 => ErrorKind::Invalid,
-        401 | 403 | 407 => ErrorKind::Unauthorized,
-        408 | 425 | 429 => ErrorKind::Busy,
-        500..=599 => ErrorKind::Server,
-        _ => ErrorKind::Refused,
-    };
-    let retry_after =
-        response.retry_after().and_then(|value| parse_retry_after(value, SystemTime::now()));
-    Error::build(kind)
-        .with_status(status)
-        .with_code(said.error_code)
-        .with_message(said.message)
-        .with_retry_after(retry_after)
-        .into()
+fn compatibility_path(subject: &Subject) -> Result<Path, Error> {
+    let path = Path::new().fixed("compatibility").fixed("subjects");
+    Ok(path.encoded(subject.as_str())?.fixed("versions"))
 }
 
-const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
-const ACCEPT: &str = "application/vnd.schemaregistry.v1+json, \
-    application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5";
+fn normalized(path: Path, schema: &NewSchema) -> Path {
+    if schema.is_normalized() { path.param("normalize", "true") } else { path }
+}
+
+/// What this program registered a moment ago: a replica that says it does not exist is late.
+struct Recent {
+    grace: Duration,
+    made: Mutex<LruCache<Made, Instant>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Made {
+    Id(SchemaId),
+    Guid(Guid),
+    Subject(Subject),
+}
+
+impl Recent {
+    fn new(capacity: NonZeroUsize, grace: Duration) -> Self {
+        Self { grace, made: Mutex::new(LruCache::sparse(capacity)) }
+    }
+
+    fn add(&self, made: Made) {
+        if !self.grace.is_zero() {
+            let until = crate::cache::after(self.grace);
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).put(made, until);
+        }
+    }
+
+    fn has(&self, made: &Made) -> bool {
+        let known = self.made.lock().unwrap_or_else(PoisonError::into_inner).peek(made).copied();
+        known.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn remove(&self, made: &Made) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).pop(made);
+    }
+}

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::error::Error;
 use crate::secret::Secret;
+use crate::subject::Context;
 
 /// One base URL without its credentials, and the `Authorization` value they gave.
 #[derive(Clone, Debug)]
@@ -50,6 +51,15 @@ impl Endpoint {
         })
     }
 
+    /// The same with every path in `context`.
+    pub(crate) fn in_context(mut self, context: &Context) -> Result<Self, Error> {
+        if !context.is_default() {
+            let prefix = Path::new().fixed("contexts").encoded(context.as_str())?;
+            self.base = self.join(&prefix).into();
+        }
+        Ok(self)
+    }
+
     pub(crate) fn authorization(&self) -> Option<&Secret> {
         self.authorization.as_ref()
     }
@@ -91,6 +101,21 @@ fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// Appends `text`, percent-encoded but for RFC 3986's unreserved characters.
+pub(crate) fn push_encoded(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+                out.push(digit.to_ascii_uppercase());
+            }
+        }
+    }
+}
+
 /// A path below a base URL, percent-encoded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Path(String);
@@ -121,24 +146,16 @@ impl Path {
             return Err(Error::config("the subject cannot be part of a URL"));
         }
         self.0.push('/');
-        for byte in segment.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                self.0.push(char::from(byte));
-            } else {
-                self.0.push('%');
-                for nibble in [byte >> 4, byte & 15] {
-                    let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-                    self.0.push(digit.to_ascii_uppercase());
-                }
-            }
-        }
+        push_encoded(&mut self.0, segment);
         Ok(self)
     }
 
-    /// Adds the query, which is part of the protocol.
-    pub(crate) fn query(mut self, query: &str) -> Self {
-        self.0.push('?');
-        self.0.push_str(query);
+    /// Adds a parameter to the query; `name` is part of the protocol, `value` any text.
+    pub(crate) fn param(mut self, name: &str, value: &str) -> Self {
+        self.0.push(if self.0.contains('?') { '&' } else { '?' });
+        self.0.push_str(name);
+        self.0.push('=');
+        push_encoded(&mut self.0, value);
         self
     }
 }
@@ -205,6 +222,19 @@ mod tests {
                 assert!(segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
             }
         }
+    }
+
+    #[test]
+    fn parameters_and_contexts_are_encoded() {
+        let path = Path::new().fixed("subjects").param("a", "x&y=:*:").param("b", "true");
+        assert_eq!(path.0, "/subjects?a=x%26y%3D%3A%2A%3A&b=true");
+        let context = |name| {
+            let endpoint = Endpoint::parse("http://h/apis/ccompat/v7").unwrap();
+            endpoint.in_context(&Context::new(name)).map(|endpoint| endpoint.join(&Path::new()))
+        };
+        assert_eq!(context("a b").unwrap(), "http://h/apis/ccompat/v7/contexts/.a%20b");
+        assert_eq!(context(".").unwrap(), "http://h/apis/ccompat/v7");
+        assert!(context("..").is_err());
     }
 
     #[test]

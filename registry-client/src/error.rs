@@ -50,6 +50,9 @@ pub enum ErrorKind {
     Transport,
     /// No answer in time.
     Timeout,
+    /// Nothing was sent, because the registry has failed several times in a row; see
+    /// [`Config::with_circuit_breaker`](crate::Config::with_circuit_breaker).
+    CircuitOpen,
     /// The configuration, or an argument of the call, cannot be used. Nothing was sent.
     Config,
 }
@@ -64,6 +67,8 @@ pub enum Missing {
     Version,
     /// The schema, by id or by content (code 40403).
     Schema,
+    /// A setting or mode of the subject's own (codes 40408 and 40409).
+    Setting,
     /// Anything else; without a [`code`](Error::code) most often a wrong base URL.
     Other,
 }
@@ -83,6 +88,7 @@ impl Error {
             Some(40401 | 40404) => Missing::Subject,
             Some(40402 | 40406) => Missing::Version,
             Some(40403) => Missing::Schema,
+            Some(40408 | 40409) => Missing::Setting,
             _ => Missing::Other,
         })
     }
@@ -116,7 +122,10 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Busy | ErrorKind::Transport | ErrorKind::Timeout => true,
+            ErrorKind::Busy
+            | ErrorKind::Transport
+            | ErrorKind::Timeout
+            | ErrorKind::CircuitOpen => true,
             ErrorKind::Server => matches!(self.0.status, Some(500 | 502 | 503 | 504)),
             _ => false,
         }
@@ -126,6 +135,13 @@ impl Error {
     #[must_use]
     pub fn transport(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::build(ErrorKind::Transport).with_source(source).into()
+    }
+
+    /// There is no token and none is to be expected, for implementors of
+    /// [`ProvideToken`](crate::ProvideToken).
+    #[must_use]
+    pub fn no_token(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::build(ErrorKind::Unauthorized).with_detail("no token").with_source(source).into()
     }
 
     /// An answer larger than [`Request::max_response_bytes`](crate::Request::max_response_bytes),
@@ -139,17 +155,26 @@ impl Error {
         Self::build(ErrorKind::Config).with_detail(detail).into()
     }
 
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
+    /// The answer is JSON, but lacks what the protocol promises.
+    pub(crate) fn response(detail: &'static str) -> Self {
+        Self::build(ErrorKind::Response).with_detail(detail).into()
+    }
+
+    /// What the registry asked to be left alone for (`Retry-After`), or what is left of the
+    /// pause of [`ErrorKind::CircuitOpen`].
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The same failure, knowing where it happened.
-    pub(crate) fn at(self, url: &str) -> Self {
-        if self.0.url.is_some() {
-            return self;
-        }
+    /// The same failure, knowing where it happened, and by the answer with which status.
+    pub(crate) fn at(self, url: &str, status: Option<u16>) -> Self {
         match Arc::try_unwrap(self.0) {
-            Ok(inner) => Self(Arc::new(Inner { url: Some(url.into()), ..inner })),
+            Ok(mut inner) => {
+                inner.url.get_or_insert_with(|| url.into());
+                inner.status = inner.status.or(status);
+                Self(Arc::new(inner))
+            }
             Err(shared) => Self(shared),
         }
     }
@@ -226,6 +251,7 @@ impl fmt::Display for ErrorKind {
             Self::Response => "unusable answer from the schema registry",
             Self::Transport => "cannot reach the schema registry",
             Self::Timeout => "no answer from the schema registry in time",
+            Self::CircuitOpen => "the schema registry is left alone after failures in a row",
             Self::Config => "unusable schema registry configuration",
         })
     }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, ErrorKind};
+use crate::tls::Tls;
 use crate::transport::{Method, Request, Response, Transport};
 
 /// The [`Transport`] over HTTP and HTTPS: connections are pooled and kept open, TLS is rustls
@@ -24,13 +25,34 @@ impl HttpTransport {
     /// # Errors
     /// [`ErrorKind::Config`] when TLS cannot be set up.
     pub fn new(connect_timeout: Duration) -> Result<Self, Error> {
+        Self::build(connect_timeout, &Tls::default())
+    }
+
+    pub(crate) fn build(connect_timeout: Duration, tls: &Tls) -> Result<Self, Error> {
         install_crypto_provider();
-        let client = reqwest::Client::builder()
+        let unusable = |detail| {
+            move |e: reqwest::Error| {
+                Error::from(Error::build(ErrorKind::Config).with_detail(detail).with_source(e))
+            }
+        };
+        let mut builder = reqwest::Client::builder()
             .user_agent(concat!("registry-client/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|e| Error::build(ErrorKind::Config).with_source(e))?;
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(pem) = &tls.authorities {
+            let authorities = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(unusable("the certificate authorities are not PEM"))?;
+            if authorities.is_empty() {
+                return Err(Error::config("the PEM text of the authorities has no certificate"));
+            }
+            builder = builder.tls_certs_only(authorities);
+        }
+        if let Some(pem) = &tls.identity {
+            let identity = reqwest::Identity::from_pem(pem.expose())
+                .map_err(unusable("the client certificate and key are not PEM"))?;
+            builder = builder.identity(identity);
+        }
+        let client = builder.build().map_err(unusable("TLS cannot be set up"))?;
         Ok(Self { client })
     }
 }
@@ -57,16 +79,19 @@ impl Transport for HttpTransport {
         // The error's own URL is dropped: ours is known to be free of credentials.
         let response = builder.send().await.map_err(|e| Error::transport(e.without_url()))?;
         let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(reqwest::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let answer = Response::new(status, read(response, request.max_response_bytes()).await?);
-        Ok(match retry_after {
-            Some(value) => answer.with_retry_after(&value),
-            None => answer,
-        })
+        let header = |name| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let retry_after = header(reqwest::header::RETRY_AFTER);
+        let content_type = header(reqwest::header::CONTENT_TYPE);
+        let mut answer = Response::new(status, read(response, request.max_response_bytes()).await?);
+        if let Some(value) = retry_after {
+            answer = answer.with_retry_after(&value);
+        }
+        if let Some(value) = content_type {
+            answer = answer.with_content_type(&value);
+        }
+        Ok(answer)
     }
 }
 

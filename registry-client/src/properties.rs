@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, Credentials};
 use crate::error::Error;
 
 /// Keys that [`Config::from_properties`] understands.
@@ -106,7 +106,7 @@ impl Config {
                 return Err(Error::config("basic.auth and bearer.auth exclude each other"));
             }
         }
-        if let Some(Err(error)) = &config.authorization {
+        if let Some(Credentials::Fixed(Err(error))) = &config.credentials {
             return Err(error.clone());
         }
 
@@ -159,11 +159,19 @@ fn number<T: std::str::FromStr>(value: &str, otherwise: &'static str) -> Result<
 mod tests {
     use super::*;
     use crate::endpoint::basic;
+    use crate::secret::Secret;
 
     const URL: (&str, &str) = ("schema.registry.url", "http://h/apis/ccompat/v6");
 
     fn read(extra: &[(&str, &str)]) -> Result<Config, Error> {
         Config::from_properties([URL].into_iter().chain(extra.iter().copied()))
+    }
+
+    fn fixed(config: &Config) -> Option<Secret> {
+        match &config.credentials {
+            Some(Credentials::Fixed(Ok(secret))) => Some(secret.clone()),
+            _ => None,
+        }
     }
 
     #[test]
@@ -182,7 +190,7 @@ mod tests {
             ("auto.register.schemas", "true"),
         ])
         .unwrap();
-        assert_eq!(config.authorization.unwrap().unwrap(), basic("user", "pass:word"));
+        assert_eq!(fixed(&config), Some(basic("user", "pass:word")));
         assert_eq!(config.connect_timeout, Duration::from_millis(1));
         assert_eq!(config.timeout, Duration::from_millis(2));
         assert_eq!(config.retries, 4);
@@ -196,14 +204,14 @@ mod tests {
             ("bearer.auth.credentials.source", "STATIC_TOKEN"),
             ("bearer.auth.token", "abc"),
         ]);
-        assert_eq!(bearer.unwrap().authorization.unwrap().unwrap().expose(), "Bearer abc");
+        assert_eq!(fixed(&bearer.unwrap()).unwrap().expose(), "Bearer abc");
         let old = read(&[("schema.registry.basic.auth.user.info", "u:p")]).unwrap();
-        assert_eq!(old.authorization.unwrap().unwrap(), basic("u", "p"));
+        assert_eq!(fixed(&old), Some(basic("u", "p")));
         let url = read(&[
             ("basic.auth.credentials.source", "URL"),
             ("basic.auth.user.info", "ignored:ignored"),
         ]);
-        assert!(url.unwrap().authorization.is_none());
+        assert!(url.unwrap().credentials.is_none());
     }
 
     #[test]

@@ -39,6 +39,82 @@ impl From<&str> for Subject {
     }
 }
 
+impl Subject {
+    /// The subject called `name` in `context`: `:.context:name`, or only `name` in the default
+    /// context.
+    ///
+    /// ```
+    /// use registry_client::{Context, Subject};
+    ///
+    /// let subject = Subject::in_context(&Context::new("staging"), "orders-value");
+    /// assert_eq!(subject.as_str(), ":.staging:orders-value");
+    /// assert_eq!(subject.name(), "orders-value");
+    /// ```
+    #[must_use]
+    pub fn in_context(context: &Context, name: &str) -> Self {
+        if context.is_default() {
+            Self::new(name)
+        } else {
+            Self(format!(":{context}:{name}").into())
+        }
+    }
+
+    /// The context it is in.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.split().map_or(Context::DEFAULT, |(context, _)| Context::new(context))
+    }
+
+    /// The name without the context.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.split().map_or(&self.0, |(_, name)| name)
+    }
+
+    fn split(&self) -> Option<(&str, &str)> {
+        self.0.strip_prefix(':').filter(|rest| rest.starts_with('.'))?.split_once(':')
+    }
+}
+
+/// A part of a registry with subjects and ids of its own. Cheap to clone.
+///
+/// Written with a dot in front; the default one is only the dot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Context(Option<Arc<str>>);
+
+impl Context {
+    /// The context of subjects that name none.
+    pub const DEFAULT: Self = Self(None);
+
+    /// The context called `name`, which may be written as `staging`, `.staging` or `:.staging:`.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let name = name.strip_prefix(':').unwrap_or(name);
+        let name = name.strip_suffix(':').unwrap_or(name);
+        let name = name.strip_prefix('.').unwrap_or(name);
+        Self((!name.is_empty()).then(|| format!(".{name}").into()))
+    }
+
+    /// The name as paths have it, with its dot.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or(".")
+    }
+
+    /// Whether this is the context of subjects that name none.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+/// Writes the name with its dot.
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Which part of a Kafka record a schema describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "a Kafka record has a key and a value, no more")]
@@ -111,6 +187,26 @@ impl FromStr for SubjectNaming {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contexts_are_part_of_the_name() {
+        for name in ["x", ".x", ":.x:"] {
+            let context = Context::new(name);
+            assert_eq!((context.as_str(), context.is_default()), (".x", false));
+            let subject = Subject::in_context(&context, "a:b");
+            assert_eq!(subject.as_str(), ":.x:a:b");
+            assert_eq!((subject.context(), subject.name()), (context, "a:b"));
+        }
+        for name in ["", ".", ":.:"] {
+            assert_eq!(Context::new(name), Context::DEFAULT);
+        }
+        assert_eq!(Subject::in_context(&Context::DEFAULT, "s").as_str(), "s");
+        for plain in ["s", ":s", ":.s", "a:.b:c", ""] {
+            let subject = Subject::new(plain);
+            assert!(subject.context().is_default());
+            assert_eq!(subject.name(), plain);
+        }
+    }
 
     #[test]
     fn strategies_name_as_the_java_ones() {

@@ -61,7 +61,7 @@ impl fmt::Display for Method {
 pub struct Request {
     method: Method,
     url: Box<str>,
-    headers: Vec<(&'static str, Secret)>,
+    headers: Vec<(Box<str>, Secret)>,
     body: Option<Bytes>,
     max_response_bytes: usize,
 }
@@ -71,8 +71,8 @@ impl Request {
         Self { method, url: url.into(), headers: Vec::new(), body: None, max_response_bytes }
     }
 
-    pub(crate) fn with_header(mut self, name: &'static str, value: Secret) -> Self {
-        self.headers.push((name, value));
+    pub(crate) fn with_header(mut self, name: &str, value: Secret) -> Self {
+        self.headers.push((name.into(), value));
         self
     }
 
@@ -94,8 +94,8 @@ impl Request {
     }
 
     /// Header lines as lower-case name and value. Values include credentials: do not log them.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.headers.iter().map(|(name, value)| (*name, value.expose()))
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (&**name, value.expose()))
     }
 
     /// Value of the header `name` (lower case).
@@ -104,7 +104,7 @@ impl Request {
         self.headers().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// JSON to send, when the verb has a body.
+    /// What to send, when the verb has a body; its `content-type` is among the headers.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_ref()
@@ -122,6 +122,7 @@ impl Request {
 pub struct Response {
     status: u16,
     retry_after: Option<Box<str>>,
+    content_type: Option<Box<str>>,
     body: Bytes,
 }
 
@@ -129,13 +130,20 @@ impl Response {
     /// An answer with HTTP `status` and `body`.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, retry_after: None, body: body.into() }
+        Self { status, retry_after: None, content_type: None, body: body.into() }
     }
 
     /// Adds the value of the `Retry-After` header: seconds, or a date as HTTP writes it.
     #[must_use]
     pub fn with_retry_after(mut self, value: &str) -> Self {
         self.retry_after = Some(value.into());
+        self
+    }
+
+    /// Adds the value of the `Content-Type` header, which is only used to explain failures.
+    #[must_use]
+    pub fn with_content_type(mut self, value: &str) -> Self {
+        self.content_type = Some(value.into());
         self
     }
 
@@ -149,6 +157,12 @@ impl Response {
     #[must_use]
     pub fn retry_after(&self) -> Option<&str> {
         self.retry_after.as_deref()
+    }
+
+    /// Value of the `Content-Type` header.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
     }
 
     /// The body.

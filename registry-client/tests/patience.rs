@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use registry_client::{
     Client, Config, Error, ErrorKind, NewSchema, Request, Response, SchemaId, Subject, Transport,
+    Version,
 };
 use tokio::time::{Instant, advance};
 
@@ -147,7 +148,8 @@ async fn an_outage_costs_a_bounded_number_of_requests() {
 #[tokio::test(start_paused = true)]
 async fn latest_is_kept_for_its_time_and_forgotten_by_a_registration() {
     let script = Script::new([ok()]);
-    let client = client(config().with_latest_ttl(30 * SECOND), &script);
+    let config = config().with_latest_ttl(30 * SECOND).with_latest_stale(Duration::ZERO);
+    let client = client(config, &script);
     let subject = Subject::new("s");
     for (wait, requests) in [(0, 1), (29, 1), (1, 2), (29, 2)] {
         advance(wait * SECOND).await;
@@ -158,6 +160,102 @@ async fn latest_is_kept_for_its_time_and_forgotten_by_a_registration() {
     assert_eq!(script.count(), 3);
     client.latest(&subject).await.unwrap();
     assert_eq!(script.count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_latest_is_used_while_a_new_one_is_fetched_and_while_the_registry_is_away() {
+    let newer = answer(200, r#"{"id":6,"schema":"\"long\""}"#);
+    let script = Script::new([ok(), newer, answer(500, "")]);
+    let config = config()
+        .with_latest_ttl(30 * SECOND)
+        .with_latest_stale(100 * SECOND)
+        .with_missing_ttl(Duration::ZERO)
+        .with_retries(0);
+    let client = client(config, &script);
+    let subject = Subject::new("s");
+    let latest = async || client.latest(&subject).await.map(|latest| latest.id().get());
+    assert_eq!(latest().await.unwrap(), 5);
+    advance(30 * SECOND).await;
+    // Nobody waits; one asks.
+    for _ in 0..1_000 {
+        assert_eq!(latest().await.unwrap(), 5);
+    }
+    while script.count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(latest().await.unwrap(), 6);
+    assert_eq!(script.count(), 2);
+    // From here on the registry fails: at most one question in a second, and the old answer.
+    advance(30 * SECOND).await;
+    for _ in 0..5 {
+        for _ in 0..10 {
+            assert_eq!(latest().await.unwrap(), 6);
+            tokio::task::yield_now().await;
+        }
+        advance(SECOND).await;
+    }
+    assert_eq!(script.count(), 7);
+    advance(100 * SECOND).await;
+    assert_eq!(latest().await.unwrap_err().kind(), ErrorKind::Server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_left_alone_and_its_end_noticed() {
+    let mut replies: VecDeque<_> = vec![answer(503, ""); 20].into();
+    replies.push_back(ok());
+    let script = Script::new(replies);
+    let config = config().with_retries(0).with_circuit_breaker(3, SECOND, 8 * SECOND);
+    let client = client(config, &script);
+    let mut open = 0;
+    // 100 questions a second for a minute, of different ids.
+    for id in 0..6_000 {
+        advance(Duration::from_millis(10)).await;
+        match client.schema(SchemaId::new(id)).await.map_err(|error| (error.kind(), error)) {
+            Ok(_) => assert!(script.count() > 20),
+            Err((ErrorKind::CircuitOpen, error)) => {
+                open += 1;
+                assert!(error.is_retryable() && error.retry_after().is_some());
+            }
+            Err((kind, _)) => assert_eq!(kind, ErrorKind::Server),
+        }
+    }
+    // 3 failures, then probes after 1, 2, 4, 8, 8, ... seconds.
+    assert!((9..=12).contains(&script.count()), "{}", script.count());
+    assert!(open > 5_900, "{open}");
+    for id in 0..2_000 {
+        advance(Duration::from_millis(100)).await;
+        let _ = client.schema(SchemaId::new(id)).await;
+    }
+    assert!(client.schema(SchemaId::new(1_000_000)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_already_failed_tells_that_when_the_circuit_opens() {
+    let script = Script::new([answer(500, r#"{"error_code":50001,"message":"disk"}"#)]);
+    let config = config().with_retries(5).with_circuit_breaker(2, 60 * SECOND, 60 * SECOND);
+    let client = client(config, &script);
+    let error = client.schema(SchemaId::new(1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Server, Some(50001)));
+    assert_eq!(script.count(), 2);
+    let error = client.schema(SchemaId::new(1)).await.unwrap_err();
+    assert_eq!((error.kind(), script.count()), (ErrorKind::CircuitOpen, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_has_not_heard_of_a_registration_is_asked_again() {
+    let missing = || answer(404, r#"{"error_code":40403,"message":"no"}"#);
+    let script = Script::new([ok(), missing(), missing(), ok(), missing()]);
+    let client = client(config(), &script);
+    let id = client.register(&Subject::new("s"), &NewSchema::new("\"long\"")).await.unwrap();
+    assert!(client.schema(id).await.is_ok());
+    assert_eq!(script.count(), 4);
+    // An id that this program did not register, and the same one later, are believed.
+    assert!(client.schema(SchemaId::new(9)).await.is_err());
+    assert_eq!(script.count(), 5);
+    advance(31 * SECOND).await;
+    assert!(client.version(&Subject::new("s"), Version::new(1)).await.is_err());
+    assert_eq!(script.count(), 6);
 }
 
 #[tokio::test(start_paused = true)]

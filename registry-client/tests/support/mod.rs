@@ -1,4 +1,5 @@
 //! A scripted HTTP/1.1 server: answers what the test says and remembers what it was asked.
+#![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::collections::HashMap;
 use std::io;

@@ -82,10 +82,13 @@ enum Phase {
 /// What closing the files begins with.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "every caller has to act on each of the four")]
+#[allow(clippy::exhaustive_enums, reason = "every caller has to act on each of the five")]
 pub enum Intent {
-    /// No file is open.
+    /// Nothing was read.
     Nothing,
+    /// What was read went into no file. Commit this, so that it is not read again, and there is
+    /// nothing to complete.
+    Skip(OffsetCommit),
     /// An end that an earlier owner announced has not been reached yet, and closing before it would
     /// double records. Read on, or give the files up.
     Bound,
@@ -153,13 +156,24 @@ impl CommitPlan {
         }
     }
 
-    /// Step 1: announces that the files of `rotation` end with the record written last.
+    /// Step 1: announces that the files of `rotation` end with the record written or passed over
+    /// last.
     ///
     /// # Errors
     /// [`ErrorKind::Step`] if something else is announced or on its way, or the partition is lost.
     pub fn intent(&mut self, rotation: &Rotation) -> Result<Intent, Error> {
-        let Some(end) = rotation.last_offset() else { return Ok(Intent::Nothing) };
+        let Some(end) = rotation.end() else { return Ok(Intent::Nothing) };
+        let nothing = rotation.record_count() == 0;
         match self.phase {
+            Phase::Open if nothing => Ok(Intent::Skip(self.pass(end))),
+            Phase::Committing(passed) if nothing && passed == end => {
+                Ok(Intent::Skip(self.pass(end)))
+            }
+            Phase::Inherited(announced) if nothing => Ok(if rotation.is_bound() {
+                Intent::Bound
+            } else {
+                Intent::Skip(self.pass(end.max(announced)))
+            }),
             // The record at the announced end may be gone from the log by now; the end is not.
             Phase::Inherited(announced) if rotation.is_bound() => Ok(if rotation.is_at_end() {
                 self.phase = Phase::Announced(announced);
@@ -198,10 +212,7 @@ impl CommitPlan {
     /// [`ErrorKind::Step`] unless the broker has acknowledged step 1.
     pub fn commit(&mut self) -> Result<OffsetCommit, Error> {
         match self.phase {
-            Phase::Announced(end) | Phase::Committing(end) => {
-                self.phase = Phase::Committing(end);
-                Ok(OffsetCommit { offset: end.saturating_add(1), metadata: String::new() })
-            }
+            Phase::Announced(end) | Phase::Committing(end) => Ok(self.pass(end)),
             _ => Err(Error::new(ErrorKind::Step)),
         }
     }
@@ -240,6 +251,11 @@ impl CommitPlan {
             Phase::Announced(end) | Phase::Inherited(end) | Phase::Committing(end) => Some(end),
             Phase::Open | Phase::Announcing(_) | Phase::Lost => None,
         }
+    }
+
+    fn pass(&mut self, end: i64) -> OffsetCommit {
+        self.phase = Phase::Committing(end);
+        OffsetCommit { offset: end.saturating_add(1), metadata: String::new() }
     }
 
     fn announce(&mut self, end: i64, rotation: &Rotation) -> Intent {

@@ -51,6 +51,8 @@ pub struct Rotation {
     last_ms: Option<i64>,
     current: Option<usize>,
     last_offset: Option<i64>,
+    /// Also of records that were rejected or passed over.
+    handled: Option<i64>,
     next_ms: Option<i64>,
     clock_ms: Option<i64>,
     /// When a record was last observed.
@@ -109,6 +111,7 @@ impl Rotation {
             last_ms: None,
             current: None,
             last_offset: None,
+            handled: None,
             next_ms: None,
             clock_ms: None,
             active_ms: i64::MIN,
@@ -218,6 +221,13 @@ impl Rotation {
                 }
                 self.replay = None;
             } else {
+                // What was refused then is refused again; what was rotated for lies behind the end.
+                if let Some(Slot { file, .. }) = slot.and_then(|index| self.files.get(index))
+                    && !tombstone
+                    && file.schema != schema
+                {
+                    let _ = compare(schema, file.schema)?;
+                }
                 self.write(slot, record, encoded, schema, tombstone);
                 return Ok(if record.offset == end {
                     self.after(Reason::Forced)
@@ -251,7 +261,7 @@ impl Rotation {
         {
             return Ok(self.before(Reason::OpenFiles));
         }
-        if self.clock.full && self.record_count > 0 {
+        if self.clock.full {
             return Ok(self.before(Reason::Metadata));
         }
         self.write(slot, record, encoded, schema, tombstone);
@@ -280,14 +290,25 @@ impl Rotation {
         }
     }
 
+    /// The record at `offset` goes into no object: it could not be placed, or is a tombstone that is
+    /// ignored. The next rotation ends behind it, so that it is not read again.
+    pub fn skipped(&mut self, offset: i64) {
+        self.handled = self.handled.max(Some(offset));
+        self.undo = None;
+    }
+
     /// Whether the files are to be closed although no record is there to be observed. If so, close
     /// them and call [`closed`](Self::closed).
     #[must_use]
     pub fn due(&mut self, now: SystemTime) -> bool {
         let now_ms = unix_ms(now);
         self.start_poll(now_ms);
-        if self.record_count == 0 || self.is_bound() {
+        if self.record_count == 0 {
             return false;
+        }
+        if let Some(end) = self.announced_end() {
+            self.reason = (self.handled >= Some(end)).then_some(Reason::Forced);
+            return self.reason.is_some();
         }
         self.reason = self.time_rule(None, now_ms).or_else(|| {
             let idle = now_ms.saturating_sub(self.active_ms);
@@ -324,7 +345,7 @@ impl Rotation {
         if self.reason == Some(Reason::Forced) {
             self.replay = None;
         }
-        if let Some(last) = self.last_offset {
+        if let Some(last) = self.handled {
             // The record that is observed next may have its time already.
             self.clock.points.drop_through(last);
             self.clock.full = false;
@@ -338,6 +359,7 @@ impl Rotation {
         self.last_ms = None;
         self.current = None;
         self.last_offset = None;
+        self.handled = None;
         self.undo = None;
         self.reason = None;
     }
@@ -379,11 +401,17 @@ impl Rotation {
         self.record_count
     }
 
-    /// Offset of the last record written into an open file. After closing, the offset to commit is
-    /// one more.
+    /// Offset of the last record written into an open file. The connector commits the one after
+    /// it.
     #[must_use]
     pub const fn last_offset(&self) -> Option<i64> {
         self.last_offset
+    }
+
+    /// Offset of the last record written, rejected or passed over: where closing now would end.
+    #[must_use]
+    pub const fn end(&self) -> Option<i64> {
+        self.handled
     }
 
     /// Why the last decision asked to close; `None` after [`Rotate::Keep`].
@@ -414,7 +442,9 @@ impl Rotation {
             return clock.at(offset).and_then(from_unix_ms).unwrap_or(now);
         }
         let clock = &mut self.clock;
-        if self.record_count == 0 && clock.points.first_offset() != Some(offset) {
+        // Rejected records leave files without records, whose schema and path count when they are
+        // read again.
+        if self.files.is_empty() && clock.points.first_offset() != Some(offset) {
             clock.points.clear();
         }
         if clock.points.is_empty() || clock.bucket != bucket {
@@ -495,6 +525,7 @@ impl Rotation {
         self.undo = Some(Undo { slot, last_offset: self.last_offset, size: record.size });
         self.current = Some(slot);
         self.last_offset = Some(record.offset);
+        self.handled = Some(record.offset);
         self.record_count += 1;
         self.bytes = self.bytes.saturating_add(record.size);
         self.reason = None;

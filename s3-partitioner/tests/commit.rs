@@ -226,3 +226,33 @@ fn only_our_metadata_is_believed() {
     // Step 3 went through, but an old metadata string came back.
     assert_eq!(CommitPlan::recover(5, "{\"end\":4}").unwrap().announced_end(), None);
 }
+
+#[test]
+fn what_goes_into_no_object_is_not_read_again() {
+    let (mut plan, mut paths) = (CommitPlan::new(0), paths());
+    let config = RotationConfig::new(1).unwrap();
+    let mut rotation = plan.rotation(config.clone());
+    rotation.skipped(0);
+    assert_eq!(place(&mut rotation, &mut paths, 1, at(0)), Rotate::After);
+    rotation.rejected();
+    let Intent::Skip(step) = plan.intent(&rotation).unwrap() else { panic!("nothing is open") };
+    assert_eq!((step.offset(), step.metadata()), (2, ""));
+    assert_eq!(plan.intent(&rotation).unwrap(), Intent::Skip(step));
+    plan.acknowledged();
+    rotation.closed(at(0));
+    assert_eq!(plan, CommitPlan::new(2));
+
+    // Behind what is written it belongs to the rotation, also when that is repeated.
+    assert_eq!(place(&mut rotation, &mut paths, 2, at(0)), Rotate::After);
+    rotation.skipped(3);
+    assert_eq!((rotation.last_offset(), rotation.end()), (Some(2), Some(3)));
+    let intent = announce(&mut plan, &rotation);
+    assert_eq!(intent.metadata(), r#"{"end":3}"#);
+    let mut plan = CommitPlan::recover(2, intent.metadata()).unwrap();
+    let mut rotation = plan.rotation(config);
+    assert_eq!(place(&mut rotation, &mut paths, 2, at(0)), Rotate::Keep);
+    assert!(!rotation.due(at(0)));
+    rotation.skipped(3);
+    assert!(rotation.due(at(0)));
+    assert_eq!(plan.intent(&rotation).unwrap(), Intent::Announced);
+}

@@ -260,6 +260,12 @@ async fn close(
     let step = |step: &OffsetCommit| commit.commit(step.offset(), step.metadata());
     match plan.intent(rotation).map_err(wrong)? {
         Intent::Nothing | Intent::Bound => return Ok(()),
+        Intent::Skip(past) => {
+            step(&past)?;
+            plan.acknowledged();
+            rotation.closed(now);
+            return Ok(());
+        }
         Intent::Announce(intent) => {
             step(&intent)?;
             plan.acknowledged();

@@ -86,6 +86,12 @@ impl Credentials {
         self.expires_at
     }
 
+    /// Whether the two are clones of one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.secret, &other.secret)
+    }
+
     pub(crate) fn secret(&self) -> &str {
         &self.secret
     }
@@ -116,5 +122,20 @@ impl fmt::Debug for Credentials {
             .field("session_token", &self.session_token.as_ref().map(|_| ".."))
             .field("expires_at", &self.expires_at)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::ZeroizeOnDrop;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_overwritten_when_dropped() {
+        fn wiped(_: &impl ZeroizeOnDrop) {}
+        let credentials = Credentials::new("id", "secret").with_session_token("token");
+        wiped(&*credentials.secret);
+        wiped(&**credentials.session_token.as_ref().unwrap());
     }
 }

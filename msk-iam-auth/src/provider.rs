@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::{Credentials, Error, ErrorKind, Signer, Token};
 
@@ -49,11 +50,12 @@ impl ProvideCredentials for EnvironmentCredentials {
 
 /// Keeps credentials at hand and signs tokens with them.
 ///
-/// Clones share the credentials, so one provider serves every Kafka client of a program. However
-/// many ask at once, the source is asked once. Credentials are loaded anew five minutes before they
+/// Clones share everything, so one provider serves every Kafka client of a program. However many
+/// ask at once, the source is asked once. Credentials are loaded anew five minutes before they
 /// expire (half-way, if they live ten minutes or less) while the old ones are still given out; if
-/// that fails, the old ones are given out until they expire. Each call signs a fresh token, which
-/// takes microseconds.
+/// that fails, the old ones are given out until they expire. A token is given out again until a
+/// tenth of its lifetime has passed, which takes a fraction of a microsecond; signing a fresh one
+/// takes a few.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -89,10 +91,35 @@ struct Shared {
 #[derive(Default)]
 struct State {
     credentials: Option<Credentials>,
-    refresh_at: Option<SystemTime>,
+    /// When the credentials end.
+    end: Option<Moment>,
+    /// When to load new ones.
+    refresh: Option<Moment>,
+    /// The newest token, and until when it is given out again.
+    token: Option<(Token, SystemTime)>,
     /// Number of loads that have ended, to tell whether one ended while we waited for our turn.
     loads: u64,
+    last_load: Option<Instant>,
     last_error: Option<Error>,
+}
+
+/// A time by two clocks, so that setting one back delays nothing.
+#[derive(Clone, Copy)]
+struct Moment {
+    wall: SystemTime,
+    steady: Instant,
+}
+
+impl Moment {
+    fn after(now: SystemTime, wait: Duration) -> Option<Self> {
+        Some(Self { wall: now.checked_add(wait)?, steady: Instant::now().checked_add(wait)? })
+    }
+
+    /// How long until the first of the two clocks is there.
+    fn left(&self, now: SystemTime) -> Duration {
+        let wall = self.wall.duration_since(now).unwrap_or_default();
+        wall.min(self.steady.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// What can be done with the credentials at hand.
@@ -137,17 +164,20 @@ impl TokenProvider {
         self
     }
 
-    /// Signs a token, loading credentials first if there are none that would do.
+    /// A token, loading credentials first if there are none that would do.
     ///
     /// # Errors
     /// What the source answers, [`ErrorKind::Timeout`], or what [`Signer::token`] answers.
     pub async fn token(&self) -> Result<Token, Error> {
+        if let Some(token) = self.cached() {
+            return Ok(token);
+        }
         let credentials = self.credentials().await?;
-        self.signer.token(&credentials, (self.clock)())
+        self.sign(&credentials)
     }
 
-    /// Signs the message of the mechanism AWS_MSK_IAM for a broker, as [`token`](Self::token) does
-    /// for the other one.
+    /// Signs the message of the mechanism AWS_MSK_IAM for a broker, loading credentials as
+    /// [`token`](Self::token) does. It is a fresh one each time, as the mechanism wants it.
     ///
     /// # Errors
     /// As [`token`](Self::token), and [`ErrorKind::Host`].
@@ -156,29 +186,32 @@ impl TokenProvider {
         self.signer.sasl_payload(host, &credentials, (self.clock)())
     }
 
-    /// Signs a token with the credentials at hand. Never waits and never blocks, so it can be called
-    /// from a client's own thread; if it is time for new credentials, it has them loaded in the
+    /// A token by the credentials at hand. Never waits and never blocks, so it can be called from a
+    /// client's own thread; if it is time for new credentials, it has them loaded in the
     /// background.
     ///
     /// # Errors
     /// [`ErrorKind::NotLoaded`] if no credentials have been loaded yet, the error of the last
     /// attempt if they have expired meanwhile, or what [`Signer::token`] answers.
     pub fn current(&self) -> Result<Token, Error> {
+        if let Some(token) = self.cached() {
+            return Ok(token);
+        }
         let look = self.look();
         if !matches!(look, Look::Fresh(_)) {
             self.load_in_background();
         }
         match look {
-            Look::Fresh(credentials) | Look::Aging(credentials) => {
-                self.signer.token(&credentials, (self.clock)())
-            }
+            Look::Fresh(credentials) | Look::Aging(credentials) => self.sign(&credentials),
             Look::Unusable { .. } => {
                 let (credentials, error) = {
+                    let now = (self.clock)();
                     let state = self.state();
-                    (state.credentials.clone(), state.last_error.clone())
+                    let ended = state.end.is_some_and(|end| end.left(now).is_zero());
+                    (state.credentials.clone().filter(|_| !ended), state.last_error.clone())
                 };
                 credentials
-                    .and_then(|last| self.signer.token(&last, (self.clock)()).ok())
+                    .and_then(|last| self.sign(&last).ok())
                     .ok_or_else(|| error.unwrap_or_else(|| Error::new(ErrorKind::NotLoaded)))
             }
         }
@@ -211,12 +244,53 @@ impl TokenProvider {
         }
     }
 
-    /// Drops the credentials at hand, after a broker has refused them for instance. The next call
-    /// loads new ones.
+    /// Has new credentials loaded in the background although those at hand have not expired. Call
+    /// it when a broker refuses them: they may have been revoked, or be of a role whose policy has
+    /// changed since. They are given out until the new ones are there. However often this is
+    /// called, and by however many clients, the source is asked once in ten seconds at most.
+    pub fn reload(&self) {
+        {
+            let mut state = self.state();
+            if state.last_load.is_none_or(|last| last.elapsed() >= RETRY_AFTER) {
+                state.refresh = Moment::after((self.clock)(), Duration::ZERO);
+                state.token = None;
+            } else {
+                return;
+            }
+        }
+        self.load_in_background();
+    }
+
+    /// Drops the credentials at hand, which must not be used again. The next call loads new ones.
     pub fn forget(&self) {
         let mut state = self.state();
         state.credentials = None;
-        state.refresh_at = None;
+        state.token = None;
+        state.refresh = None;
+        state.end = None;
+    }
+
+    /// A token signed so recently that it need not be signed again.
+    fn cached(&self) -> Option<Token> {
+        let now = (self.clock)();
+        let state = self.state();
+        let (token, until) = state.token.as_ref()?;
+        // A token of the future is one of before the clock was set back.
+        (token.issued_at() <= now && now < *until).then(|| token.clone())
+    }
+
+    fn sign(&self, credentials: &Credentials) -> Result<Token, Error> {
+        let now = (self.clock)();
+        let token = self.signer.token(credentials, now)?;
+        let lifetime = token.expires_at().duration_since(token.issued_at()).unwrap_or_default();
+        let mut state = self.state();
+        // Not if these credentials have been replaced or forgotten meanwhile.
+        if state.credentials.as_ref().is_some_and(|held| held.is_same(credentials)) {
+            let left = state.refresh.map_or(lifetime, |refresh| refresh.left(now));
+            let until = now + left.min(lifetime / 10);
+            state.token = Some((token.clone(), until));
+        }
+        Ok(token)
     }
 
     async fn credentials(&self) -> Result<Credentials, Error> {
@@ -236,8 +310,8 @@ impl TokenProvider {
         let Some(credentials) = state.credentials.clone() else {
             return Look::Unusable { loads: state.loads };
         };
-        let left = credentials.expires_at().map(|at| at.duration_since(now).unwrap_or_default());
-        let is_time = state.refresh_at.is_some_and(|at| now >= at);
+        let left = state.end.map(|end| end.left(now));
+        let is_time = state.refresh.is_some_and(|refresh| refresh.left(now).is_zero());
         match left {
             Some(Duration::ZERO) => Look::Unusable { loads: state.loads },
             Some(left) if is_time && left < SHORTEST_SESSION => {
@@ -281,30 +355,37 @@ impl TokenProvider {
 
     /// Only for whoever holds the flight.
     async fn load(&self) -> Result<Credentials, Error> {
+        self.state().last_load = Some(Instant::now());
         let result = self.load_with_retries().await;
         let now = (self.clock)();
         let mut state = self.state();
         state.loads += 1;
         match result {
             Ok(credentials) => {
-                state.refresh_at = credentials.expires_at().map(|at| refresh_at(now, at));
+                let left =
+                    credentials.expires_at().map(|at| at.duration_since(now).unwrap_or_default());
+                state.end = left.and_then(|left| Moment::after(now, left));
+                state.refresh = left.and_then(|left| Moment::after(now, until_refresh(left)));
                 state.credentials = Some(credentials.clone());
+                state.token = None;
                 state.last_error = None;
                 Ok(credentials)
             }
             Err(error) => {
                 state.last_error = Some(error.clone());
-                state.refresh_at = now.checked_add(RETRY_AFTER);
-                let usable = |old: &Credentials| old.expires_at().is_none_or(|at| at > now);
-                state.credentials = state.credentials.take().filter(usable);
+                state.refresh = Moment::after(now, RETRY_AFTER);
+                if state.end.is_some_and(|end| end.left(now).is_zero()) {
+                    state.credentials = None;
+                }
                 state.credentials.clone().ok_or(error)
             }
         }
     }
 
     async fn load_with_retries(&self) -> Result<Credentials, Error> {
-        const ATTEMPTS: u32 = 3;
-        let mut attempt = 0;
+        const RETRIES: u32 = 3;
+        const LONGEST: Duration = Duration::from_secs(5);
+        let mut retry = 0;
         loop {
             let result = tokio::time::timeout(self.load_timeout, self.source.credentials())
                 .await
@@ -317,11 +398,11 @@ impl TokenProvider {
                         _ => Ok(credentials),
                     }
                 });
-            attempt += 1;
             match result {
-                Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
-                    let longest = Duration::from_millis(500) * 2_u32.pow(attempt - 1);
-                    tokio::time::sleep(random_part(longest)).await;
+                Err(error) if error.is_retryable() && retry < RETRIES => {
+                    let longest = Duration::from_millis(500) * 2_u32.pow(retry);
+                    tokio::time::sleep(random_part(longest.min(LONGEST))).await;
+                    retry += 1;
                 }
                 result => return result,
             }
@@ -329,8 +410,8 @@ impl TokenProvider {
     }
 
     fn until_refresh(&self) -> Option<Duration> {
-        let refresh_at = self.state().refresh_at?;
-        Some(refresh_at.duration_since((self.clock)()).unwrap_or_default())
+        let now = (self.clock)();
+        self.state().refresh.map(|refresh| refresh.left(now))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -352,20 +433,18 @@ impl fmt::Debug for TokenProvider {
 /// this while there may be better credentials to be had.
 const SHORTEST_SESSION: Duration = Duration::from_secs(60);
 
-/// After a load that failed.
+/// After a load that failed, and between loads that are asked for.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Five minutes before the end, and up to one minute earlier so that many processes that started
 /// together do not ask together; half-way for short-lived credentials.
-fn refresh_at(now: SystemTime, expires_at: SystemTime) -> SystemTime {
+fn until_refresh(left: Duration) -> Duration {
     const AHEAD: Duration = Duration::from_secs(300);
-    let left = expires_at.duration_since(now).unwrap_or_default();
-    let wait = if left > 2 * AHEAD {
+    if left > 2 * AHEAD {
         left - AHEAD - random_part((left / 10).min(Duration::from_secs(60)))
     } else {
         left / 2
-    };
-    now.checked_add(wait).unwrap_or(expires_at)
+    }
 }
 
 /// A random duration up to `longest`, evenly spread. Good enough to spread load; not for secrets.

@@ -164,8 +164,12 @@ async fn transient_failures_are_tried_again() {
     assert_eq!(bench.source.calls(), 3);
 
     let bench = self::bench(vec![busy(), busy(), busy(), Ok(expiring(3_600))]);
+    bench.provider.token().await.unwrap();
+    assert_eq!(bench.source.calls(), 4);
+
+    let bench = self::bench(vec![busy(), busy(), busy(), busy(), Ok(expiring(3_600))]);
     assert!(bench.provider.token().await.unwrap_err().is_retryable());
-    assert_eq!(bench.source.calls(), 3);
+    assert_eq!(bench.source.calls(), 4, "three retries");
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +177,7 @@ async fn a_source_that_hangs_is_given_up() {
     let mut bench = bench(vec![Ok(expiring(3_600))]);
     bench.provider = bench.provider.with_load_timeout(Duration::from_millis(100));
     assert_eq!(bench.provider.token().await.unwrap_err().kind(), &ErrorKind::Timeout);
-    assert_eq!(bench.source.calls(), 3);
+    assert_eq!(bench.source.calls(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,4 +238,77 @@ async fn both_mechanisms_and_nothing_secret_in_debug() {
     for secret in ["hush", "sesame", token.as_str()] {
         assert!(!debug.contains(secret), "{debug}");
     }
+}
+
+#[test]
+fn sixty_four_threads_share_one_load() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let bench = bench(vec![Ok(expiring(3_600))]);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                for _ in 0..1_000 {
+                    let token = runtime.block_on(bench.provider.token()).unwrap();
+                    assert_eq!(left(&token), 900);
+                }
+            });
+        }
+    });
+    assert_eq!(bench.source.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_given_out_again_until_a_tenth_of_its_life_is_over() {
+    let bench = bench(vec![Ok(expiring(3_600))]);
+    let first = bench.provider.token().await.unwrap();
+    bench.set(89);
+    assert_eq!(bench.provider.current().unwrap(), first);
+    assert_eq!(bench.provider.token().await.unwrap(), first);
+    bench.set(90);
+    let second = bench.provider.current().unwrap();
+    assert_eq!(second.issued_at(), START + Duration::from_secs(90));
+    // Never one from the future, nor one with other credentials.
+    bench.set(80);
+    assert_eq!(bench.provider.current().unwrap().issued_at(), START + Duration::from_secs(80));
+    bench.provider.forget();
+    assert_eq!(bench.provider.current().unwrap_err().kind(), &ErrorKind::NotLoaded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_delays_nothing() {
+    let bench = bench(vec![Ok(expiring(10_000)), Ok(expiring(20_000)), Err(Error::provider("x"))]);
+    bench.set(6_400);
+    bench.provider.token().await.unwrap();
+    // An hour is left, though the clock will say two.
+    bench.set(2_800);
+    tokio::time::advance(Duration::from_secs(3_600 - 300 - 61)).await;
+    bench.provider.token().await.unwrap();
+    assert_eq!(bench.source.calls(), 1, "too early");
+    tokio::time::advance(Duration::from_secs(62 + 90)).await;
+    bench.set(2_800 + 90);
+    bench.provider.current().unwrap();
+    bench.calls_reach(2).await;
+    // The end is not put off either.
+    tokio::time::advance(Duration::from_secs(20_000)).await;
+    assert_eq!(bench.provider.token().await.unwrap_err().kind(), &ErrorKind::Provider);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_keeps_the_old_until_the_new_is_there_and_is_not_a_storm() {
+    let other =
+        Credentials::new("OTHER", "secret").with_expires_at(START + Duration::from_secs(3_600));
+    let bench = bench(vec![Ok(expiring(3_600)), Ok(other)]);
+    let first = bench.provider.token().await.unwrap();
+    bench.provider.reload();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.source.calls(), 1, "that was loaded a moment ago");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    for _ in 0..100 {
+        bench.provider.reload();
+    }
+    assert_eq!(bench.provider.current().unwrap(), first);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_ne!(bench.provider.current().unwrap(), first, "of the other key");
+    assert_eq!(bench.source.calls(), 2);
 }

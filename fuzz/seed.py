@@ -368,6 +368,12 @@ def msk():
     for case in lines("msk-iam-auth/testdata/server_response.jsonl"):
         data = case["bytes"]
         put("msk_reply", case["id"], data.encode("utf-8", "surrogatepass"))
+    for case in lines("msk-iam-auth/testdata/oauthbearer.jsonl")[::40]:
+        for signer, made in case["signers"].items():
+            put("msk_token", f"{case['id']}-{signer}", made["token"].encode())
+        put("msk_token", f"{case['id']}-url", case["canonical_url"].encode())
+    for case in lines("msk-iam-auth/testdata/verifier_cases.jsonl"):
+        put("msk_token", case["id"], case["url"].encode())
     more = {
         "surrogates": b'{"version":"2020_10_22","request-id":"\\ud83d\\ude00"}',
         "surrogate-alone": b'{"version":"2020_10_22","request-id":"\\ud83d"}',

@@ -41,6 +41,12 @@ pub enum ErrorKind {
     },
     /// The broker speaks another version of the mechanism.
     ReplyVersion,
+    /// The exchange of messages is over, or the broker spoke first.
+    OutOfOrder,
+    /// A token that is no presigned URL in base64url.
+    TokenSyntax,
+    /// A token without one of its parameters, or with a value that cannot be. Holds the name.
+    TokenParameter(&'static str),
     /// No credentials have been loaded yet.
     NotLoaded,
     /// The source of credentials failed; [`source`](std::error::Error::source) says how.
@@ -134,6 +140,11 @@ impl fmt::Display for Error {
             ErrorKind::EmptyReply => f.write_str("the broker refused with an empty answer"),
             ErrorKind::ReplySyntax { offset } => {
                 write!(f, "the broker's answer is no JSON object, at byte {offset}")
+            }
+            ErrorKind::OutOfOrder => f.write_str("no message of the broker was expected"),
+            ErrorKind::TokenSyntax => f.write_str("the token is no presigned URL in base64url"),
+            ErrorKind::TokenParameter(name) => {
+                write!(f, "the token's parameter {name} is missing or wrong")
             }
             ErrorKind::ReplyVersion => f.write_str("the broker answered in another version"),
             ErrorKind::NotLoaded => f.write_str("no credentials have been loaded yet"),

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "default-credentials")]
 mod assume_role;
+mod claims;
 mod credentials;
 #[cfg(feature = "default-credentials")]
 mod default_chain;
@@ -19,11 +20,12 @@ mod token;
 
 #[cfg(feature = "default-credentials")]
 pub use assume_role::AssumeRole;
+pub use claims::Claims;
 pub use credentials::Credentials;
 #[cfg(feature = "default-credentials")]
 pub use default_chain::DefaultCredentials;
 pub use error::{Error, ErrorKind};
-pub use mechanism::Reply;
+pub use mechanism::{Exchange, Reply};
 #[cfg(feature = "tokio")]
 pub use provider::{EnvironmentCredentials, ProvideCredentials, TokenProvider};
 pub use region::Region;

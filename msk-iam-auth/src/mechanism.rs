@@ -1,5 +1,7 @@
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::SystemTime;
+
+use zeroize::Zeroizing;
 
 use crate::json::Reader;
 use crate::signer::{ACTION, without_port};
@@ -24,9 +26,12 @@ impl Signer {
         now: SystemTime,
     ) -> Result<Vec<u8>, Error> {
         let host = without_port(host);
-        let signed = self.sign(host, credentials, now)?;
+        let room = 512 + 3 * credentials.session_token().map_or(0, str::len);
+        // Only signed: the message has the same values in another form.
+        let mut query = Zeroizing::new(String::with_capacity(room));
+        let signed = self.sign(host, credentials, now, &mut query)?;
         let expires = signed.expires_seconds.to_string();
-        let mut json = String::with_capacity(1_024);
+        let mut json = String::with_capacity(room);
         let mut pairs = vec![
             ("version", VERSION),
             ("host", host),
@@ -51,6 +56,94 @@ impl Signer {
         }
         json.push('}');
         Ok(json.into_bytes())
+    }
+}
+
+/// The client's side of one exchange of the mechanism AWS_MSK_IAM: it speaks once, the broker
+/// answers once. A new one is needed for every connection and for every re-authentication.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use msk_iam_auth::{Credentials, Exchange, Region, Signer};
+///
+/// let signer = Signer::new(Region::new("us-east-1")?);
+/// let credentials = Credentials::new("AKIDEXAMPLE", "secret");
+/// let payload = signer.sasl_payload("b-1.example", &credentials, SystemTime::now())?;
+/// let mut exchange = Exchange::new(payload);
+/// let message = exchange.evaluate(b"")?;
+/// assert!(message.is_some_and(|message| message.starts_with(b"{")));
+/// // What the broker answers:
+/// assert_eq!(exchange.evaluate(br#"{"version":"2020_10_22","request-id":"1"}"#)?, None);
+/// assert!(exchange.is_complete());
+/// # Ok::<(), msk_iam_auth::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Exchange {
+    state: State,
+}
+
+#[derive(Clone)]
+enum State {
+    Unsent(Vec<u8>),
+    Sent,
+    Complete(Reply),
+    Failed,
+}
+
+impl Exchange {
+    /// An exchange that begins with this payload, of [`Signer::sasl_payload`].
+    #[must_use]
+    pub const fn new(payload: Vec<u8>) -> Self {
+        Self { state: State::Unsent(payload) }
+    }
+
+    /// Takes what the broker has said, nothing at first, and gives what is to be sent, nothing at
+    /// last.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfOrder`] if the broker speaks first or the exchange is over, else as
+    /// [`Reply::decode`]. The exchange has failed then.
+    pub fn evaluate(&mut self, challenge: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match std::mem::replace(&mut self.state, State::Failed) {
+            State::Unsent(payload) if challenge.is_empty() => {
+                self.state = State::Sent;
+                Ok(Some(payload))
+            }
+            State::Sent => {
+                self.state = State::Complete(Reply::decode(challenge)?);
+                Ok(None)
+            }
+            State::Unsent(_) | State::Complete(_) | State::Failed => {
+                Err(Error::new(ErrorKind::OutOfOrder))
+            }
+        }
+    }
+
+    /// Whether the broker has accepted.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        matches!(self.state, State::Complete(_))
+    }
+
+    /// What the broker has answered, once it has accepted.
+    #[must_use]
+    pub const fn reply(&self) -> Option<&Reply> {
+        match &self.state {
+            State::Complete(reply) => Some(reply),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Unsent(_) => "unsent",
+            State::Sent => "sent",
+            State::Complete(_) => "complete",
+            State::Failed => "failed",
+        };
+        f.debug_struct("Exchange").field("state", &state).field("reply", &self.reply()).finish()
     }
 }
 

@@ -1,15 +1,18 @@
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
 use crate::sigv4::{
-    ALGORITHM, AmzDate, canonical_query, canonical_request, scope, sign, signing_key,
+    ALGORITHM, AmzDate, SigningKey, hash_canonical_request, percent_encode, scope, signing_key,
     string_to_sign,
 };
 use crate::{Credentials, Error, ErrorKind, Region};
 
 pub(crate) const SERVICE: &str = "kafka-cluster";
+/// 7 days, the limit of SigV4 for presigned requests.
+pub(crate) const LONGEST_SECONDS: u64 = 604_800;
 pub(crate) const ACTION: &str = "kafka-cluster:Connect";
 
 /// Signs for one region, for both of MSK's mechanisms. Clones share the signing key of the day.
@@ -27,7 +30,7 @@ pub(crate) const ACTION: &str = "kafka-cluster:Connect";
 #[derive(Clone, Debug)]
 pub struct Signer {
     region: Region,
-    endpoint_host: Option<String>,
+    endpoint_host: String,
     user_agent: String,
     lifetime_seconds: u64,
     cache: Arc<Mutex<Option<CachedKey>>>,
@@ -36,7 +39,7 @@ pub struct Signer {
 struct CachedKey {
     secret: Zeroizing<String>,
     day: String,
-    key: Zeroizing<[u8; 32]>,
+    key: SigningKey,
 }
 
 impl std::fmt::Debug for CachedKey {
@@ -47,8 +50,6 @@ impl std::fmt::Debug for CachedKey {
 
 /// What both mechanisms put around a signature.
 pub(crate) struct Signed {
-    /// Canonical query without the signature.
-    pub(crate) query: String,
     pub(crate) credential: String,
     pub(crate) date: AmzDate,
     pub(crate) expires_seconds: u64,
@@ -61,8 +62,8 @@ impl Signer {
     #[must_use]
     pub fn new(region: Region) -> Self {
         Self {
+            endpoint_host: format!("kafka.{region}.amazonaws.com"),
             region,
-            endpoint_host: None,
             user_agent: concat!("msk-iam-auth/", env!("CARGO_PKG_VERSION")).to_owned(),
             lifetime_seconds: 900,
             cache: Arc::default(),
@@ -82,7 +83,7 @@ impl Signer {
     /// [`ErrorKind::Lifetime`] for less than a second or more than 7 days, the limit of SigV4.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
         self.lifetime_seconds = lifetime.as_secs();
-        if (1..=604_800).contains(&self.lifetime_seconds) {
+        if (1..=LONGEST_SECONDS).contains(&self.lifetime_seconds) {
             Ok(self)
         } else {
             Err(Error::new(ErrorKind::Lifetime))
@@ -96,7 +97,7 @@ impl Signer {
     /// [`ErrorKind::Host`] if the host is empty or has characters no host has.
     pub fn with_endpoint_host(mut self, host: &str) -> Result<Self, Error> {
         check_host(host)?;
-        self.endpoint_host = Some(host.to_owned());
+        host.clone_into(&mut self.endpoint_host);
         Ok(self)
     }
 
@@ -112,18 +113,17 @@ impl Signer {
         &self.user_agent
     }
 
-    pub(crate) fn endpoint_host(&self) -> String {
-        match &self.endpoint_host {
-            Some(host) => host.clone(),
-            None => format!("kafka.{}.amazonaws.com", self.region),
-        }
+    pub(crate) fn endpoint_host(&self) -> &str {
+        &self.endpoint_host
     }
 
+    /// Appends the canonical query, which the signature follows elsewhere, to `out`.
     pub(crate) fn sign(
         &self,
         host: &str,
         credentials: &Credentials,
         now: SystemTime,
+        out: &mut String,
     ) -> Result<Signed, Error> {
         credentials.check()?;
         check_host(host)?;
@@ -131,24 +131,32 @@ impl Signer {
         let expires_seconds = self.expires_seconds(credentials, now_seconds)?;
         let date = AmzDate::from_unix(now_seconds).ok_or_else(|| Error::new(ErrorKind::Clock))?;
         let scope = scope(date.day(), self.region.as_str(), SERVICE);
-        let credential = format!("{}/{scope}", credentials.access_key_id());
-        let expires = expires_seconds.to_string();
-        let mut parameters = vec![
-            ("Action", ACTION),
-            ("X-Amz-Algorithm", ALGORITHM),
-            ("X-Amz-Credential", credential.as_str()),
-            ("X-Amz-Date", date.as_str()),
-            ("X-Amz-Expires", expires.as_str()),
-        ];
+        let credential = [credentials.access_key_id(), "/", &scope].concat();
+
+        let start = out.len();
+        // Sorted by name, as the canonical form wants it.
+        out.push_str("Action=");
+        percent_encode(ACTION, out);
+        out.push_str("&X-Amz-Algorithm=");
+        out.push_str(ALGORITHM);
+        out.push_str("&X-Amz-Credential=");
+        percent_encode(&credential, out);
+        out.push_str("&X-Amz-Date=");
+        out.push_str(date.as_str());
+        out.push_str("&X-Amz-Expires=");
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{expires_seconds}");
         if let Some(token) = credentials.session_token() {
-            parameters.push(("X-Amz-Security-Token", token));
+            out.push_str("&X-Amz-Security-Token=");
+            percent_encode(token, out);
         }
-        parameters.push(("X-Amz-SignedHeaders", "host"));
-        let query = canonical_query(&parameters);
-        let text = string_to_sign(&date, &scope, &canonical_request(host, &query));
-        let signature = self.with_key(credentials.secret(), date.day(), |key| sign(key, &text));
+        out.push_str("&X-Amz-SignedHeaders=host");
+
+        let query = out.get(start..).unwrap_or_default();
+        let text = string_to_sign(&date, &scope, &hash_canonical_request(host, query));
+        let signature = self.key(credentials.secret(), date.day()).sign(&text);
         let issued_at = UNIX_EPOCH + Duration::from_secs(now_seconds);
-        Ok(Signed { query, credential, date, expires_seconds, signature, issued_at })
+        Ok(Signed { credential, date, expires_seconds, signature, issued_at })
     }
 
     /// A whole number of seconds, at least 1: never what is left of a second, nor what is past.
@@ -162,19 +170,18 @@ impl Signer {
     }
 
     /// Four of the five HMACs give the same key all day.
-    fn with_key<T>(&self, secret: &str, day: &str, sign: impl FnOnce(&[u8; 32]) -> T) -> T {
+    fn key(&self, secret: &str, day: &str) -> SigningKey {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cached) = &*cache
             && cached.day == day
             && *cached.secret == secret
         {
-            return sign(&cached.key);
+            return cached.key.clone();
         }
-        let key = Zeroizing::new(signing_key(secret, day, self.region.as_str(), SERVICE));
-        let signed = sign(&key);
-        *cache =
-            Some(CachedKey { secret: Zeroizing::new(secret.to_owned()), day: day.to_owned(), key });
-        signed
+        let key = SigningKey::new(&signing_key(secret, day, self.region.as_str(), SERVICE));
+        let (secret, day) = (Zeroizing::new(secret.to_owned()), day.to_owned());
+        *cache = Some(CachedKey { secret, day, key: key.clone() });
+        key
     }
 }
 

@@ -3,6 +3,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// SHA-256 of an empty body.
 const EMPTY_BODY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -10,10 +11,10 @@ const EMPTY_BODY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// The two spellings of a signing time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AmzDate {
     /// `yyyyMMddTHHmmssZ`
-    text: String,
+    text: [u8; 16],
 }
 
 impl AmzDate {
@@ -34,93 +35,162 @@ impl AmzDate {
         let day = day_of_year - (153 * march_month + 2) / 5 + 1;
         let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
         let year = era * 400 + year_of_era + u64::from(month <= 2);
-        let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
-        let text = format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z");
+        let pairs = [year / 100, year % 100, month, day, time / 3_600, time / 60 % 60, time % 60];
+        let [[y0, y1], [y2, y3], [m0, m1], [d0, d1], [h0, h1], [n0, n1], [s0, s1]] =
+            pairs.map(two_digits);
+        let text = [y0, y1, y2, y3, m0, m1, d0, d1, b'T', h0, h1, n0, n1, s0, s1, b'Z'];
         Some(Self { text })
+    }
+
+    /// Reads `yyyyMMddTHHmmssZ`, as seconds since 1970-01-01 UTC. `None` if there is no such time.
+    pub(crate) fn parse(text: &str) -> Option<u64> {
+        let number = |from: usize, to: usize| -> Option<u64> { text.get(from..to)?.parse().ok() };
+        let (year, month, day) = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
+        let time = number(9, 11)? * 3_600 + number(11, 13)? * 60 + number(13, 15)?;
+        // Counted from March on again, see above.
+        let march_year = year.checked_sub(u64::from(month <= 2))?;
+        let march_month = (month + 9) % 12;
+        let day_of_year = (153 * march_month + 2) / 5 + day.checked_sub(1)?;
+        let days =
+            march_year * 365 + march_year / 4 - march_year / 100 + march_year / 400 + day_of_year;
+        let seconds = days.checked_sub(719_468)? * 86_400 + time;
+        // A day that does not exist has become another one.
+        (Self::from_unix(seconds)?.as_str() == text).then_some(seconds)
     }
 
     /// `yyyyMMddTHHmmssZ`
     pub(crate) fn as_str(&self) -> &str {
-        &self.text
+        std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
     /// `yyyyMMdd`
     pub(crate) fn day(&self) -> &str {
-        self.text.split('T').next().unwrap_or_default()
+        self.as_str().split_at_checked(8).map_or("", |(day, _)| day)
     }
+}
+
+fn two_digits(number: u64) -> [u8; 2] {
+    let digit = |n: u64| b'0' + u8::try_from(n % 10).unwrap_or(0);
+    [digit(number / 10), digit(number)]
 }
 
 /// Which day, region and service a signature is good for.
 pub(crate) fn scope(day: &str, region: &str, service: &str) -> String {
-    format!("{day}/{region}/{service}/aws4_request")
+    [day, "/", region, "/", service, "/aws4_request"].concat()
 }
 
 /// Appends RFC 3986 percent-encoding: all but unreserved characters, upper-case hex, space as
-/// `%20`, `/` as `%2F`.
+/// `%20`, `/` as `%2F`. What needs no encoding is copied a run at a time.
 pub(crate) fn percent_encode(text: &str, out: &mut String) {
-    const HEX: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !is_unreserved(byte)) {
+        let (plain, reserved) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut characters = reserved.chars();
+        for byte in characters.next().unwrap_or_default().encode_utf8(&mut [0; 4]).bytes() {
+            let [high, low] = hex_digits(byte, HEX_UPPER);
             out.push('%');
-            out.extend(
-                [byte >> 4, byte & 15]
-                    .map(|nibble| HEX.get(usize::from(nibble)).copied().unwrap_or('0')),
-            );
+            out.push(char::from(high));
+            out.push(char::from(low));
         }
+        rest = characters.as_str();
     }
+    out.push_str(rest);
 }
 
-/// Joins parameters that are sorted by name already.
-pub(crate) fn canonical_query(parameters: &[(&str, &str)]) -> String {
-    let mut query = String::with_capacity(1_024);
-    for (index, (name, value)) in parameters.iter().enumerate() {
-        if index > 0 {
-            query.push('&');
+fn is_unreserved(byte: u8) -> bool {
+    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let unreserved = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+        let mut index = 0;
+        while index < unreserved.len() {
+            table[unreserved[index] as usize] = true;
+            index += 1;
         }
-        percent_encode(name, &mut query);
-        query.push('=');
-        percent_encode(value, &mut query);
+        table
+    };
+    TABLE.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+/// SHA-256 of the canonical request.
+pub(crate) fn hash_canonical_request(host: &str, query: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in ["GET\n/\n", query, "\nhost:", host, "\n\nhost\n", EMPTY_BODY] {
+        hash.update(part);
     }
-    query
+    hash.finalize().into()
 }
 
-pub(crate) fn canonical_request(host: &str, query: &str) -> String {
-    format!("GET\n/\n{query}\nhost:{host}\n\nhost\n{EMPTY_BODY}")
-}
-
-pub(crate) fn string_to_sign(date: &AmzDate, scope: &str, canonical_request: &str) -> String {
-    let hash = hex(&Sha256::digest(canonical_request.as_bytes()));
-    format!("{ALGORITHM}\n{}\n{scope}\n{hash}", date.as_str())
+/// What the signature is over, in `request` the hash of the canonical request.
+pub(crate) fn string_to_sign(date: &AmzDate, scope: &str, request: &[u8; 32]) -> String {
+    let mut text = String::with_capacity(192);
+    for part in [ALGORITHM, "\n", date.as_str(), "\n", scope, "\n"] {
+        text.push_str(part);
+    }
+    push_hex(request, &mut text);
+    text
 }
 
 /// The key of one secret, day, region and service.
-pub(crate) fn signing_key(secret: &str, day: &str, region: &str, service: &str) -> [u8; 32] {
-    let mut first = Vec::with_capacity(secret.len() + 4);
+pub(crate) fn signing_key(
+    secret: &str,
+    day: &str,
+    region: &str,
+    service: &str,
+) -> Zeroizing<[u8; 32]> {
+    let mut first = Zeroizing::new(Vec::with_capacity(secret.len() + 4));
     first.extend_from_slice(b"AWS4");
     first.extend_from_slice(secret.as_bytes());
-    let key = hmac(&first, day.as_bytes());
-    zeroize::Zeroize::zeroize(&mut first);
-    let key = hmac(&key, region.as_bytes());
-    let key = hmac(&key, service.as_bytes());
-    hmac(&key, b"aws4_request")
+    let next = |mut mac: Hmac<Sha256>, part: &str| {
+        mac.update(part.as_bytes());
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    };
+    let mut key: Zeroizing<[u8; 32]> = next(keyed(&first), day);
+    for part in [region, service, "aws4_request"] {
+        key = next(keyed(&*key), part);
+    }
+    key
 }
 
-/// The signature, in lower-case hex.
-pub(crate) fn sign(key: &[u8; 32], string_to_sign: &str) -> String {
-    hex(&hmac(key, string_to_sign.as_bytes()))
+/// A signing key, ready to sign. What it holds is overwritten when it is dropped.
+#[derive(Clone)]
+pub(crate) struct SigningKey {
+    mac: Hmac<Sha256>,
+}
+
+impl SigningKey {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self { mac: keyed(key) }
+    }
+
+    /// The signature, in lower-case hex.
+    pub(crate) fn sign(&self, string_to_sign: &str) -> String {
+        let mut mac = self.mac.clone();
+        mac.update(string_to_sign.as_bytes());
+        let mut text = String::with_capacity(64);
+        push_hex(&mac.finalize().into_bytes(), &mut text);
+        text
+    }
 }
 
 #[allow(clippy::expect_used, reason = "HMAC takes a key of any length")]
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length will do");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::<Sha256>::new_from_slice(key).expect("any length will do")
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+fn push_hex(bytes: &[u8], out: &mut String) {
+    for &byte in bytes {
+        let [high, low] = hex_digits(byte, HEX_LOWER);
+        out.push(char::from(high));
+        out.push(char::from(low));
+    }
 }
+
+fn hex_digits(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
+    [byte >> 4, byte & 15]
+        .map(|nibble| digits.get(usize::from(nibble)).copied().unwrap_or_default())
+}
+
+const HEX_LOWER: &[u8; 16] = b"0123456789abcdef";
+const HEX_UPPER: &[u8; 16] = b"0123456789ABCDEF";

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
 
 use crate::sigv4::percent_encode;
 use crate::{Credentials, Error, Signer};
@@ -12,7 +13,7 @@ use crate::{Credentials, Error, Signer};
 /// connect until it expires, so it is not printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
-    text: Arc<str>,
+    text: Arc<Zeroizing<String>>,
     issued_at: SystemTime,
     expires_at: SystemTime,
 }
@@ -26,13 +27,21 @@ impl Signer {
     /// [`ErrorKind::Clock`](crate::ErrorKind::Clock).
     pub fn token(&self, credentials: &Credentials, now: SystemTime) -> Result<Token, Error> {
         let host = self.endpoint_host();
-        let signed = self.sign(&host, credentials, now)?;
-        let mut url =
-            format!("https://{host}/?{}&X-Amz-Signature={}", signed.query, signed.signature);
+        let session_token = credentials.session_token().map_or(0, str::len);
+        // Room for all, so that no part of a secret stays behind in a block grown out of.
+        let mut url = Zeroizing::new(String::with_capacity(512 + 3 * session_token));
+        for part in ["https://", host, "/?"] {
+            url.push_str(part);
+        }
+        let signed = self.sign(host, credentials, now, &mut url)?;
+        url.push_str("&X-Amz-Signature=");
+        url.push_str(&signed.signature);
         url.push_str("&User-Agent=");
         percent_encode(self.user_agent(), &mut url);
+        let mut text = String::with_capacity(url.len().div_ceil(3) * 4);
+        URL_SAFE_NO_PAD.encode_string(url.as_bytes(), &mut text);
         Ok(Token {
-            text: URL_SAFE_NO_PAD.encode(url).into(),
+            text: Arc::new(Zeroizing::new(text)),
             issued_at: signed.issued_at,
             expires_at: signed.issued_at + Duration::from_secs(signed.expires_seconds),
         })
@@ -75,7 +84,7 @@ impl Token {
     /// that accepts answers with no bytes; one that refuses answers with JSON, and expects `\x01`.
     #[must_use]
     pub fn sasl_message(&self) -> Vec<u8> {
-        format!("n,,\x01auth=Bearer {}\x01\x01", self.text).into_bytes()
+        ["n,,\x01auth=Bearer ", self.as_str(), "\x01\x01"].concat().into_bytes()
     }
 }
 
@@ -85,5 +94,24 @@ impl fmt::Debug for Token {
             .field("issued_at", &self.issued_at)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use zeroize::ZeroizeOnDrop;
+
+    use super::*;
+    use crate::Region;
+
+    #[test]
+    fn the_token_is_overwritten_when_dropped() -> Result<(), Error> {
+        fn wiped(_: &impl ZeroizeOnDrop) {}
+        let signer = Signer::new(Region::new("us-east-1")?);
+        let token = signer.token(&Credentials::new("id", "secret"), UNIX_EPOCH)?;
+        wiped(&*token.text);
+        Ok(())
     }
 }

@@ -16,3 +16,8 @@ fn region() {
 fn reply() {
     corpus::replay("msk_reply", targets::reply);
 }
+
+#[test]
+fn token() {
+    corpus::replay("msk_token", targets::token);
+}

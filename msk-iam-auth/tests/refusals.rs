@@ -3,7 +3,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use msk_iam_auth::{Credentials, Error, ErrorKind, Region, Reply, Signer, Token};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use msk_iam_auth::{Claims, Credentials, Error, ErrorKind, Exchange, Region, Reply, Signer, Token};
 
 fn signer() -> Signer {
     Signer::new(Region::new("us-east-1").unwrap())
@@ -105,6 +107,71 @@ fn replies() {
 }
 
 #[test]
+fn an_exchange_goes_one_way_only() {
+    let begun = || {
+        let mut exchange = Exchange::new(b"hush".to_vec());
+        assert_eq!(exchange.evaluate(b"").unwrap().as_deref(), Some(&b"hush"[..]));
+        exchange
+    };
+    let out_of_order = |exchange: &mut Exchange| {
+        for challenge in [&b""[..], b"{}", br#"{"version":"2020_10_22"}"#] {
+            assert_eq!(exchange.evaluate(challenge).unwrap_err().kind(), &ErrorKind::OutOfOrder);
+            assert!(!exchange.is_complete());
+        }
+    };
+    let mut exchange = begun();
+    assert_eq!(exchange.evaluate(br#"{"version":"2020_10_22","request-id":"r"}"#).unwrap(), None);
+    assert_eq!(exchange.reply().and_then(Reply::request_id), Some("r"));
+    out_of_order(&mut exchange);
+
+    let mut refused = begun();
+    assert_eq!(refused.evaluate(b"").unwrap_err().kind(), &ErrorKind::EmptyReply);
+    assert_eq!(refused.reply(), None);
+    out_of_order(&mut refused);
+
+    let mut broker_first = Exchange::new(b"hush".to_vec());
+    assert!(!format!("{broker_first:?}").contains("hush"));
+    assert_eq!(broker_first.evaluate(b"hi").unwrap_err().kind(), &ErrorKind::OutOfOrder);
+    out_of_order(&mut broker_first);
+}
+
+#[test]
+fn tokens_that_are_none() {
+    let kind = |url: &str| Claims::decode(&URL_SAFE_NO_PAD.encode(url)).unwrap_err().kind().clone();
+    for token in ["", "!", "aGk", "aGk=", "h\u{e9}"] {
+        assert_eq!(Claims::decode(token).unwrap_err().kind(), &ErrorKind::TokenSyntax, "{token}");
+    }
+    assert_eq!(kind("http://h/?a=b"), ErrorKind::TokenSyntax);
+    assert_eq!(kind("https:///?a=b"), ErrorKind::TokenSyntax);
+    assert_eq!(kind("https://h/?a=%4"), ErrorKind::TokenSyntax);
+    assert_eq!(kind("https://h/?a=b"), ErrorKind::TokenParameter("X-Amz-Credential"));
+
+    let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let credentials = Credentials::new("id", "secret").with_session_token("t/+");
+    let token = signer().token(&credentials, now).unwrap();
+    let url = String::from_utf8(URL_SAFE_NO_PAD.decode(token.as_str()).unwrap()).unwrap();
+    let claims = Claims::decode(token.as_str()).unwrap();
+    assert_eq!((claims.access_key_id(), claims.region()), ("id", "us-east-1"));
+    assert!(claims.has_session_token());
+    assert_eq!(claims.user_agent(), Some(signer().user_agent()));
+    for (from, to, name) in [
+        ("aws4_request", "aws5_request", "X-Amz-Credential"),
+        ("us-east-1%2F", "us-east-1", "X-Amz-Credential"),
+        ("Expires=900", "Expires=0", "X-Amz-Expires"),
+        ("Expires=900", "Expires=-5", "X-Amz-Expires"),
+        ("Expires=900", "Expires=123.4", "X-Amz-Expires"),
+        ("Expires=900", "Expires=18446744073709551615", "X-Amz-Expires"),
+        ("20231114T", "20231144T", "X-Amz-Date"),
+        ("Date=20231114T221320Z", "Date=20231115T221320Z", "X-Amz-Date"),
+        ("X-Amz-Signature=", "X-Amz-Other=", "X-Amz-Signature"),
+        ("X-Amz-Date", "X-Amz-Expires", "X-Amz-Expires"),
+    ] {
+        assert!(url.contains(from), "{from}");
+        assert_eq!(kind(&url.replace(from, to)), ErrorKind::TokenParameter(name), "{from} {to}");
+    }
+}
+
+#[test]
 fn public_types_can_cross_threads() {
     fn check<T: Send + Sync + Clone + std::fmt::Debug>() {}
     check::<Credentials>();
@@ -112,6 +179,8 @@ fn public_types_can_cross_threads() {
     check::<Token>();
     check::<Region>();
     check::<Reply>();
+    check::<Exchange>();
+    check::<Claims>();
     check::<Error>();
     #[cfg(feature = "tokio")]
     check::<msk_iam_auth::TokenProvider>();

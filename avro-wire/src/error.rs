@@ -159,6 +159,9 @@ pub enum ErrorKind {
     /// The union or enum has no such branch or symbol.
     #[error("no such symbol or branch")]
     UnknownVariant,
+    /// Text is not that of a decimal, UUID, date or time.
+    #[error("text is not of the expected form")]
+    InvalidText,
     /// A number is outside the range of its type.
     #[error("number out of range")]
     NumberRange,
@@ -266,6 +269,7 @@ impl ErrorKind {
                 | Self::UnknownField
                 | Self::MissingField
                 | Self::UnknownVariant
+                | Self::InvalidText
                 | Self::NumberRange
                 | Self::LengthMismatch { .. }
                 | Self::UnsupportedReference

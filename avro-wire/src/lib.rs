@@ -40,7 +40,7 @@ mod encode;
 mod error;
 mod field;
 mod framing;
-mod logical;
+pub mod logical;
 #[cfg(feature = "ocf")]
 pub mod ocf;
 mod parse;

@@ -1,4 +1,50 @@
-//! What a value means beyond its bytes.
+//! What a value means beyond its bytes: the logical types of a schema, and their values as numbers,
+//! as bytes and as text.
+//!
+//! [`encode`](crate::encode) and [`decode`](crate::decode) work on the numbers and bytes of the
+//! datum. The types here turn those into something to look at, and back:
+//!
+//! | logical type | type under it | here |
+//! |---|---|---|
+//! | `decimal` | two's complement in `bytes` or `fixed` | [`Decimal`] with the scale of the schema |
+//! | `big-decimal` | number and scale in `bytes` | [`Decimal`] with a scale of its own |
+//! | `uuid` | text in `string`, or `fixed` of 16 | [`Uuid`] |
+//! | `date` | days since 1970-01-01 in `int` | [`Date`] |
+//! | `time-millis`, `time-micros` | since midnight, in `int`, `long` | [`Time`] |
+//! | `timestamp-millis`, `-micros`, `-nanos` | since 1970-01-01T00:00:00Z in `long` | [`Timestamp`] |
+//! | `local-timestamp-millis`, `-micros`, `-nanos` | the same of no zone | [`LocalTimestamp`] |
+//! | `duration` | three numbers in a `fixed` of 12 | [`Duration`] |
+//!
+//! ```
+//! use avro_wire::Schema;
+//! use avro_wire::logical::{Date, Decimal};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Row<'a> { day: i32, price: &'a [u8] }
+//!
+//! let schema = Schema::parse(r#"{"type":"record","name":"Row","fields":[
+//!     {"name":"day","type":{"type":"int","logicalType":"date"}},
+//!     {"name":"price","type":
+//!         {"type":"bytes","logicalType":"decimal","precision":9,"scale":2}}]}"#)?;
+//! let row: Row = avro_wire::decode(b"\x02\x04\x04\xd2", &schema)?;
+//! assert_eq!(Date::from_days(row.day).to_string(), "1970-01-02");
+//! assert_eq!(Decimal::new(row.price, 2).to_string(), "12.34");
+//! # Ok::<(), avro_wire::Error>(())
+//! ```
+
+mod date;
+mod decimal;
+mod digits;
+mod duration;
+mod text;
+mod time;
+mod uuid;
+
+pub use self::date::Date;
+pub use self::decimal::Decimal;
+pub use self::duration::Duration;
+pub use self::time::{LocalTimestamp, Time, Timestamp};
+pub use self::uuid::Uuid;
 
 use alloc::string::String;
 

@@ -148,7 +148,7 @@ mod tests {
             state
         };
         let edges = [0, 1, 2, CHUNK - 1, CHUNK, u64::MAX, u64::MAX - 1, 1 << 63];
-        let mut check = |high: u64, low: u64| {
+        let check = |high: u64, low: u64| {
             let high = high % CHUNK;
             let whole = (u128::from(high) << 64) | u128::from(low);
             let (quotient, rest) = divide(high, low);
@@ -156,7 +156,7 @@ mod tests {
             assert_eq!(u128::from(rest), whole % u128::from(CHUNK));
         };
         for high in edges {
-            edges.map(|low| check(high, low));
+            edges.iter().for_each(|&low| check(high, low));
         }
         (0..20_000).for_each(|_| check(next(), next()));
     }

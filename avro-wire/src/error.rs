@@ -75,6 +75,12 @@ pub enum ErrorKind {
         /// Bytes that the items take beyond the announced size; negative where they take less.
         off: i64,
     },
+    /// A decimal is too long to be turned into digits, which takes time by the square.
+    #[error("decimal of {size} bytes is too long for text")]
+    NumberSize {
+        /// The size of the decimal in bytes.
+        size: usize,
+    },
     /// Bytes were left after the datum.
     #[error("{count} bytes after the datum")]
     TrailingBytes {

@@ -40,6 +40,7 @@ mod encode;
 mod error;
 mod field;
 mod framing;
+pub mod json;
 pub mod logical;
 #[cfg(feature = "ocf")]
 pub mod ocf;

@@ -1,4 +1,4 @@
-//! Container files that Python's fastavro reads, and the reverse.
+//! Container files and JSON that Python's fastavro reads, and the reverse.
 #![cfg(feature = "ocf")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test helpers")]
 
@@ -8,9 +8,10 @@ use std::fs;
 use std::process::Command;
 
 use avro_wire::Schema;
+use avro_wire::json::{self, Form};
 use avro_wire::ocf::{Codec, Reader, Writer};
 use base64::Engine as _;
-use serde_json::{Value, json};
+use serde_json::{Value, json as value};
 use support::Tree;
 
 const SCHEMA: &str = r#"{"type":"record","name":"Row","namespace":"a.b","fields":[
@@ -58,20 +59,44 @@ fn rows() -> Vec<Tree> {
 fn to_json(tree: &Tree) -> Value {
     match tree {
         Tree::Null => Value::Null,
-        Tree::Boolean(value) => json!(value),
-        Tree::Int(value) => json!(value),
-        Tree::Long(value) => json!(value),
-        Tree::Float(value) => json!(value),
-        Tree::Double(value) => json!(value),
+        Tree::Boolean(value) => value!(value),
+        Tree::Int(value) => value!(value),
+        Tree::Long(value) => value!(value),
+        Tree::Float(value) => value!(value),
+        Tree::Double(value) => value!(value),
         Tree::Bytes(value) => {
-            json!({"base64": base64::engine::general_purpose::STANDARD.encode(value)})
+            value!({"base64": base64::engine::general_purpose::STANDARD.encode(value)})
         }
-        Tree::String(value) => json!(value),
+        Tree::String(value) => value!(value),
         Tree::List(items) => items.iter().map(to_json).collect(),
         Tree::Map(entries) => {
             Value::Object(entries.iter().map(|(k, v)| (k.clone(), to_json(v))).collect())
         }
     }
+}
+
+/// Python with fastavro, if it is there.
+fn python() -> Option<String> {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let present = Command::new(&python).args(["-c", PACKAGES]).output();
+    if present.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    embedded_services::skip("fastavro", "python3 with fastavro[snappy,zstandard] is not here");
+    None
+}
+
+fn container(schema: &Schema, rows: &[Tree], codec: Codec) -> Vec<u8> {
+    let (mut file, mut datum) = (Vec::new(), Vec::new());
+    let mut writer = Writer::new(schema, codec, *b"0123456789abcdef");
+    writer.header(&mut file);
+    for row in rows {
+        datum.clear();
+        avro_wire::encode(row, schema, &mut datum).unwrap();
+        writer.append(&datum, &mut file).unwrap();
+    }
+    writer.finish(&mut file).unwrap();
+    file
 }
 
 /// Fails where a package is missing that fastavro needs for one of the codecs.
@@ -81,27 +106,14 @@ for codec in ['null', 'deflate', 'snappy', 'zstandard', 'bzip2']:
 
 #[test]
 fn fastavro_reads_our_files_and_we_read_its() {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let present = Command::new(&python).args(["-c", PACKAGES]).output();
-    if !present.is_ok_and(|output| output.status.success()) {
-        embedded_services::skip("fastavro", "python3 with fastavro[snappy,zstandard] is not here");
-        return;
-    }
+    let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let (schema, rows) = (Schema::parse(SCHEMA).unwrap(), rows());
     let json: Value = rows.iter().map(to_json).collect();
     fs::write(path("rows.json"), json.to_string()).unwrap();
     for &codec in Codec::ALL {
-        let (mut file, mut datum) = (Vec::new(), Vec::new());
-        let mut writer = Writer::new(&schema, codec, *b"0123456789abcdef");
-        writer.header(&mut file);
-        for row in &rows {
-            datum.clear();
-            avro_wire::encode(row, &schema, &mut datum).unwrap();
-            writer.append(&datum, &mut file).unwrap();
-        }
-        writer.finish(&mut file).unwrap();
+        let file = container(&schema, &rows, codec);
         fs::write(path("ours.avro"), &file).unwrap();
 
         let output = Command::new(&python)
@@ -124,4 +136,28 @@ fn fastavro_reads_our_files_and_we_read_its() {
         }
         assert_eq!(count, rows.len());
     }
+}
+
+#[test]
+fn fastavro_reads_our_json_and_writes_the_same() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (schema, rows) = (Schema::parse(SCHEMA).unwrap(), rows());
+    let mut lines = Vec::new();
+    for row in &rows {
+        let mut datum = Vec::new();
+        avro_wire::encode(row, &schema, &mut datum).unwrap();
+        json::encode(&datum, &schema, Form::Avro, &mut lines).unwrap();
+        lines.push(b'\n');
+    }
+    fs::write(path("rows.avro"), container(&schema, &rows, Codec::Null)).unwrap();
+    fs::write(path("rows.json"), lines).unwrap();
+    let output = Command::new(&python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/json_peer.py"))
+        .args([path("rows.avro"), path("rows.json")])
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message:.2000}");
 }

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use avro_wire::json::{self, Form};
+use avro_wire::logical::Decimal;
 use avro_wire::{Error, Framing, Schema, SchemaRef};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -163,6 +165,40 @@ fn golden_messages_decode_to_their_payload_and_encode_to_the_same_bytes() {
         assert!(!messages.is_empty());
         let name = scenario.file_name().unwrap().display();
         println!("{name}: {schemas} schemas, {} messages: ok", messages.len());
+    }
+}
+
+/// Whether `plain` shows what Connect's JSON writes as `json`, which has decimals in Base64.
+#[allow(clippy::cast_possible_truncation, reason = "JSON text of a float is rounded to a float")]
+fn shows(plain: &Value, json: &Value) -> bool {
+    match (plain, json) {
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| shows(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| shows(a, b)))
+        }
+        (Value::Number(a), Value::Number(b)) if a != b => {
+            a.as_f64().map(|a| a as f32) == b.as_f64().map(|b| b as f32)
+        }
+        (Value::String(a), Value::String(b)) if a != b => {
+            let decimal: Decimal<'_> = a.parse().unwrap();
+            decimal == Decimal::new(&BASE64.decode(b).unwrap(), decimal.scale())
+        }
+        _ => plain == json,
+    }
+}
+
+#[test]
+fn golden_messages_as_plain_json_show_their_payload() {
+    for scenario in scenarios() {
+        for message in load(&scenario).0 {
+            let plain = json::to_string(datum(&message), &message.schema, Form::Plain).unwrap();
+            let plain: Value = serde_json::from_str(&plain).unwrap();
+            assert!(shows(&plain, &message.payload), "{plain}\n{}", message.payload);
+            let avro = json::to_string(datum(&message), &message.schema, Form::Avro).unwrap();
+            serde_json::from_str::<Value>(&avro).unwrap();
+        }
     }
 }
 

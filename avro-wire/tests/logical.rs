@@ -69,7 +69,7 @@ proptest! {
             LocalTimestamp::from_micros,
             LocalTimestamp::from_millis,
         ][unit](units);
-        prop_assert_eq!(format!("{local}Z"), text.clone());
+        prop_assert_eq!(format!("{local}Z"), text.as_str());
         prop_assert_eq!(local.to_string().parse::<LocalTimestamp>().unwrap(), local);
         if let Ok(theirs) = of_jiff[unit](units) && (0..=9999).contains(&year(theirs)) {
             prop_assert_eq!(text.parse::<jiff::Timestamp>().unwrap(), theirs);

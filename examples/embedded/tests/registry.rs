@@ -107,7 +107,11 @@ async fn contents_have_one_id_whatever_subject_holds_them() {
     assert_eq!(fixture.register("one", &a).await, 1);
     assert_eq!(ok(fixture.get("/subjects/one/versions").await), json!([1, 2]));
     assert_eq!(ok(fixture.get("/subjects").await), json!(["one", "two"]));
-    assert_eq!(ok(fixture.get("/schemas/ids/2").await), json!({"schema": b.to_string()}));
+    let guid = ok(fixture.get("/subjects/two/versions/1").await)["guid"].clone();
+    assert_eq!(
+        ok(fixture.get("/schemas/ids/2").await),
+        json!({"schema": b.to_string(), "guid": guid})
+    );
     assert_eq!(ok(fixture.get("/schemas/ids/2/schema").await), b);
     assert_eq!(ok(fixture.get("/schemas/ids/2/subjects").await), json!(["one", "two"]));
     assert_eq!(
@@ -173,8 +177,11 @@ async fn versions_are_found_by_number_name_and_content() {
     for kind in ["int", "long", "string"] {
         fixture.register("s", &json!(kind)).await;
     }
-    let second = json!({"subject": "s", "version": 2, "id": 2, "schema": "\"long\""});
-    assert_eq!(ok(fixture.get("/subjects/s/versions/2").await), second);
+    let second = ok(fixture.get("/subjects/s/versions/2").await);
+    let guid = &second["guid"];
+    let expected =
+        json!({"subject": "s", "version": 2, "id": 2, "guid": guid, "schema": "\"long\""});
+    assert_eq!(second, expected);
     assert_eq!(ok(fixture.post("/subjects/s", &json!("long")).await), second);
     for latest in ["latest", "-1", "3"] {
         let found = ok(fixture.get(&format!("/subjects/s/versions/{latest}")).await);
@@ -236,13 +243,15 @@ async fn bad_schemas_and_bodies_are_refused() {
 async fn any_subject_works_and_all_bases_are_one_registry() {
     let fixture = Fixture::start(any()).await;
     let names = ["a/b", "a%b", "a?b#c", "a b", ":.ctx:s", "é", "ord.ods.cdc_events-value"];
-    let bases = ["", "/", "/apis/ccompat/v6", "/apis/ccompat/v7"];
+    let bases = ["", "/", "/apis/ccompat/v6", "/apis/ccompat/v7", "/apis/ccompat/v8"];
     for (index, name) in names.into_iter().enumerate() {
         let base = format!("{}{}", fixture.registry.url(), bases[index % bases.len()]);
         let client = Client::new(registry_client::Config::new(&base)).unwrap();
         let id = client.register(&Subject::new(name), &NewSchema::new("\"int\"")).await.unwrap();
         assert_eq!(id.get(), 1);
     }
+    let id = fixture.client().schema(registry_client::SchemaId::new(1)).await.unwrap();
+    assert_eq!(id.schema(), "\"int\"");
     let mut subjects: Vec<_> = names.into_iter().map(Subject::new).collect();
     subjects.sort();
     assert_eq!(fixture.client().subjects().await.unwrap(), subjects);
@@ -304,7 +313,8 @@ async fn subjects_are_deleted_softly_then_for_good() {
     assert_eq!(ok(fixture.delete("/subjects/s?permanent=true").await), json!([1, 2]));
     assert_eq!(ok(fixture.get("/subjects?deleted=true").await), json!(["t"]));
     assert_refused(fixture.delete("/subjects/s").await, 40401);
-    assert_eq!(fixture.register("s", &json!("int")).await, 1);
+    assert_refused(fixture.get("/schemas/ids/1").await, 40403);
+    assert_eq!(fixture.register("s", &json!("int")).await, 3, "ids are never used again");
     assert_eq!(ok(fixture.get("/subjects/s/versions").await), json!([1]));
 }
 
@@ -324,7 +334,7 @@ async fn levels_are_set_globally_and_per_subject() {
     ok(fixture.put("/config/s", json!({"compatibility": "forward"})).await);
     assert_eq!(ok(fixture.get("/config/s").await), level("FORWARD"));
     assert_eq!(ok(fixture.delete("/config/s").await), level("FORWARD"));
-    assert_refused(fixture.delete("/config/s").await, 40408);
+    assert_refused(fixture.delete("/config/s").await, 40401);
     assert_eq!(ok(fixture.delete("/config").await), level("FULL_TRANSITIVE"));
     assert_eq!(ok(fixture.get("/config").await), level("BACKWARD"));
     assert_refused(fixture.put("/config", json!({"compatibility": "SIDEWAYS"})).await, 42203);
@@ -355,7 +365,7 @@ async fn a_read_only_subject_takes_nothing_new() {
         json!({"mode": "READONLY_OVERRIDE"})
     );
     assert_eq!(ok(fixture.delete("/mode/s").await), json!({"mode": "READWRITE"}));
-    assert_refused(fixture.delete("/mode/s").await, 40409);
+    assert_refused(fixture.delete("/mode/s").await, 40401);
     assert_refused(fixture.put("/mode", json!({"mode": "SLEEPING"})).await, 42204);
 }
 
@@ -466,12 +476,28 @@ async fn references_are_resolved_and_protect_what_they_name() {
 async fn the_rest_of_the_surface() {
     let fixture = Fixture::start(any()).await;
     assert_eq!(ok(fixture.get("/schemas/types").await), json!(["AVRO"]));
-    assert_eq!(ok(fixture.get("/contexts").await), json!([":.:"]));
+    assert_eq!(ok(fixture.get("/contexts").await), json!(["."]));
     assert_eq!(ok(fixture.get("/health").await), json!({"status": "up"}));
     assert_refused(fixture.get("/nothing").await, 404);
     assert_refused(fixture.get("/apis/ccompat/v6/nothing").await, 404);
     assert_refused(fixture.delete("/schemas/types").await, 405);
     assert_refused(fixture.delete("/apis/ccompat/v7/schemas/types").await, 405);
+}
+
+#[tokio::test]
+async fn a_password_keeps_others_out() {
+    let fixture = Fixture::start(any().with_basic_auth("me", "p:w")).await;
+    assert!(!format!("{:?}", any().with_basic_auth("me", "secret")).contains("secret"));
+    assert_refused(fixture.get("/subjects").await, 401);
+    assert_refused(fixture.get("/apis/ccompat/v7/subjects").await, 401);
+    ok(fixture.get("/health").await);
+    let url = format!("{}/subjects", fixture.registry.url());
+    for (user, password, status) in [("me", "p:w", 200), ("me", "pw", 401), ("you", "p:w", 401)] {
+        let request = fixture.http.get(&url).basic_auth(user, Some(password));
+        assert_eq!(request.send().await.unwrap().status().as_u16(), status, "{user} {password}");
+    }
+    let config = registry_client::Config::new(&fixture.registry.url()).with_basic_auth("me", "p:w");
+    assert_eq!(Client::new(config).unwrap().subjects().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -1,20 +1,26 @@
-//! A schema registry with Confluent's REST API, in memory, for Avro.
+//! A schema registry with Confluent's REST API for Avro.
 //!
-//! Served at `/`, `/apis/ccompat/v6` and `/apis/ccompat/v7`: registration, lookup by content, id
-//! and version, deletion (soft and permanent), compatibility checks at all seven levels, levels
-//! and modes per subject, references. Contexts, metadata, rules and other schema languages are
-//! not there, and nothing outlives the process.
+//! Served at `/` and under `/apis/ccompat/v6`, `/v7` and `/v8`: registration, lookup by content,
+//! id, GUID and version, deletion (soft and permanent), compatibility checks at all seven levels,
+//! settings and modes of subjects, contexts and the registry, references, contexts. Metadata and
+//! rules are kept and given back, not carried out. Other schema languages are not there.
+//!
+//! Contents are kept in memory, or in a file or a Postgres database (feature `registry-storage`).
 
 mod answer;
+mod change;
 mod content;
 mod faults;
+mod record;
 mod routes;
-mod store;
+mod shared;
+mod state;
+mod storage;
+mod subject;
 
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -24,7 +30,8 @@ use tokio::time::timeout;
 
 pub use avro_wire::compatibility::Level as CompatibilityLevel;
 pub use faults::Faults;
-use store::Store;
+use shared::Shared;
+pub use storage::Storage;
 
 /// How to run a [`Registry`].
 #[derive(Clone, Debug)]
@@ -32,6 +39,21 @@ pub struct Config {
     listen: SocketAddr,
     level: CompatibilityLevel,
     fault: (u32, u16),
+    storage: Storage,
+    user: Option<User>,
+}
+
+/// Who may ask.
+#[derive(Clone)]
+struct User {
+    /// What stands behind `Basic` in the header.
+    credentials: String,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").finish_non_exhaustive()
+    }
 }
 
 impl Default for Config {
@@ -41,7 +63,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// A registry on a free port of the loopback address, with level
+    /// A registry on a free port of the loopback address, in memory, open to all, with level
     /// [`Backward`](CompatibilityLevel::Backward).
     #[must_use]
     pub const fn new() -> Self {
@@ -49,6 +71,8 @@ impl Config {
             listen: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             level: CompatibilityLevel::Backward,
             fault: (0, 500),
+            storage: Storage::Memory,
+            user: None,
         }
     }
 
@@ -72,6 +96,25 @@ impl Config {
         self.fault = (requests, status);
         self
     }
+
+    /// Where contents are kept.
+    #[must_use]
+    pub fn with_storage(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// Lets in only who gives this name and password (HTTP basic authentication). The health
+    /// check stays open.
+    #[must_use]
+    pub fn with_basic_auth(mut self, user: &str, password: &str) -> Self {
+        use base64::Engine as _;
+
+        let credentials =
+            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        self.user = Some(User { credentials });
+        self
+    }
 }
 
 /// A running registry. Dropping it stops it.
@@ -85,28 +128,43 @@ pub struct Registry {
 
 /// Why a [`Registry`] did not start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen at {address}")]
+#[error(transparent)]
 pub struct Error {
-    address: SocketAddr,
-    source: io::Error,
+    cause: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error("cannot listen at {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot open what is stored")]
+    Storage { source: storage::StorageError },
+}
+
+impl Error {
+    /// Whether it is the storage that cannot be used, not the address.
+    #[must_use]
+    pub const fn is_storage(&self) -> bool {
+        matches!(self.cause, Cause::Storage { .. })
+    }
 }
 
 impl Registry {
     /// Listens, and answers from now on. Needs a tokio runtime, which must live as long.
     ///
     /// # Errors
-    /// When the address cannot be bound.
+    /// When the address cannot be bound, or the storage not be opened or read.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let failed = |source| Error { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let listen = config.listen;
+        let failed = |source| Error { cause: Cause::Listen { address: listen, source } };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let shared = Arc::new(Shared {
-            store: Mutex::new(Store::new(config.level)),
-            faults: Faults::default(),
-            initial_level: config.level,
-        });
         let (requests, status) = config.fault;
+        let shared = Shared::open(config.level, config.storage, config.user)
+            .await
+            .map_err(|source| Error { cause: Cause::Storage { source } })?;
         shared.faults.status(requests, status);
+        let follower = shared.follow();
         let (stop, stopped) = oneshot::channel::<()>();
         let gate = faults::Gate::new(listener, shared.faults.clone());
         let server =
@@ -114,7 +172,13 @@ impl Registry {
                 // A dropped sender is an order to stop, too.
                 let _ = stopped.await;
             });
-        let task = tokio::spawn(server.into_future());
+        let task = tokio::spawn(async move {
+            let ended = server.into_future().await;
+            if let Some(follower) = follower {
+                follower.abort();
+            }
+            ended
+        });
         Ok(Self { address, shared, stop: Some(stop), task: Some(task) })
     }
 
@@ -150,24 +214,5 @@ impl Registry {
         {
             task.abort();
         }
-    }
-}
-
-struct Shared {
-    store: Mutex<Store>,
-    faults: Faults,
-    initial_level: CompatibilityLevel,
-}
-
-impl Shared {
-    fn store(&self) -> MutexGuard<'_, Store> {
-        // Changes are made after everything that can fail.
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("initial_level", &self.initial_level).finish_non_exhaustive()
     }
 }

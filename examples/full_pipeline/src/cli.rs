@@ -243,8 +243,23 @@ pub struct LoadDemoArgs {
     pub help: Option<bool>,
 }
 
+const REGISTRY_EXAMPLES: &str = "\
+Examples:
+  full-pipeline registry                          in memory, on http://127.0.0.1:8081
+  full-pipeline registry --file schemas.redb      in a file; every change is on the disk before it
+                                                  is acknowledged
+  full-pipeline registry --postgres-url postgresql://me@db/main
+                                                  in the schema `registry` of a database, which
+                                                  any number of registries can share
+  REGISTRY_PASSWORD=secret full-pipeline registry --listen 0.0.0.0:8081 --auth-user me
+                                                  for others, who must know the password
+
+Prints its base URL on standard output. Clients may go on after it with /apis/ccompat/v6, v7 or v8;
+/health answers 200.";
+
 /// Options of `registry`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = REGISTRY_EXAMPLES)]
 #[non_exhaustive]
 pub struct RegistryArgs {
     /// Address to listen on
@@ -253,6 +268,18 @@ pub struct RegistryArgs {
     /// Compatibility level of subjects that have none of their own
     #[arg(long, default_value = "BACKWARD")]
     pub compatibility: String,
+    /// Keep schemas in this file, which is made if it is not there
+    #[arg(long, conflicts_with = "postgres_url")]
+    pub file: Option<PathBuf>,
+    /// Keep schemas in this database, in the schema `registry`
+    #[arg(long, env = "REGISTRY_POSTGRES_URL", hide_env_values = true)]
+    pub postgres_url: Option<String>,
+    /// Let in only this user, with the password of REGISTRY_PASSWORD
+    #[arg(long, requires = "auth_password")]
+    pub auth_user: Option<String>,
+    /// The password; better given as REGISTRY_PASSWORD, which others cannot see
+    #[arg(long, env = "REGISTRY_PASSWORD", hide_env_values = true, requires = "auth_user")]
+    pub auth_password: Option<String>,
 }
 
 /// Options of `services`.

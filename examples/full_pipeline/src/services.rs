@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 use embedded_services::{
     broker::{self, Broker},
     control::Control,
-    registry::{self, Registry},
+    registry::{self, Registry, Storage},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -148,8 +148,13 @@ pub async fn serve(args: ServicesArgs, shutdown: Shutdown) -> Result<(), Error> 
             .with_cause(error)
             .with_advice("choose another address with --kafka-listen")
     })?;
-    let registry =
-        start_registry(args.registry_listen, &args.compatibility, "--registry-listen").await?;
+    let registry = start_registry(
+        registry_config(args.registry_listen, &args.compatibility)?,
+        args.registry_listen,
+        "--registry-listen",
+        "--registry-listen",
+    )
+    .await?;
     let control = match args.faults_listen {
         None => None,
         Some(listen) => {
@@ -189,30 +194,62 @@ pub async fn serve(args: ServicesArgs, shutdown: Shutdown) -> Result<(), Error> 
 ///
 /// # Errors
 ///
-/// The port is taken, or the compatibility level does not exist.
+/// The port is taken, the compatibility level does not exist, or what is stored cannot be used.
 pub async fn serve_registry(args: RegistryArgs, shutdown: Shutdown) -> Result<(), Error> {
-    let registry = start_registry(args.listen, &args.compatibility, "--listen").await?;
-    tracing::info!("registry on {} (also under /apis/ccompat/v6 and /v7)", registry.url());
+    let mut config = registry_config(args.listen, &args.compatibility)?;
+    let (mut kept, mut flag) = ("in memory: they end with this process".to_owned(), "--listen");
+    if let Some(path) = args.file {
+        kept = format!("in {}", path.display());
+        flag = "--file";
+        config = config.with_storage(Storage::File(path));
+    } else if let Some(url) = &args.postgres_url {
+        let database = pgoutput::client::Config::parse(url).map_err(|error| {
+            Error::config(&["--postgres-url is not a URL of Postgres".to_owned()]).with_cause(error)
+        })?;
+        kept = format!("in the schema registry of {} on {}", database.database(), database.host());
+        flag = "--postgres-url";
+        config = config.with_storage(Storage::Postgres(Box::new(database)));
+    }
+    if let (Some(user), Some(password)) = (&args.auth_user, &args.auth_password) {
+        config = config.with_basic_auth(user, password);
+    }
+    let registry = start_registry(config, args.listen, "--listen", flag).await?;
+    Output::raw(&registry.url());
+    tracing::info!("registry on {} (also under /apis/ccompat/v6, /v7 and /v8)", registry.url());
+    tracing::info!("schemas are kept {kept}");
     shutdown.requested().await;
     registry.shutdown().await;
     Ok(())
 }
 
-async fn start_registry(
+fn registry_config(
     listen: std::net::SocketAddr,
     compatibility: &str,
-    flag: &str,
-) -> Result<Registry, Error> {
+) -> Result<registry::Config, Error> {
     let level = compatibility.parse().map_err(|_| {
         Error::config(&[format!(
             "--compatibility {compatibility}: use NONE, BACKWARD, FORWARD, FULL or one of them \
              with _TRANSITIVE"
         )])
     })?;
-    let config = registry::Config::new().with_listen(listen).with_compatibility(level);
+    Ok(registry::Config::new().with_listen(listen).with_compatibility(level))
+}
+
+/// The flags are those that choose address and storage.
+async fn start_registry(
+    config: registry::Config,
+    listen: std::net::SocketAddr,
+    listen_flag: &str,
+    storage_flag: &str,
+) -> Result<Registry, Error> {
     Registry::start(config).await.map_err(|error| {
+        let advice = if error.is_storage() {
+            format!("look at what {storage_flag} names, and whether another process has it open")
+        } else {
+            format!("choose another address with {listen_flag}")
+        };
         Error::new(Part::Embedded, format!("no registry on {listen}"))
             .with_cause(error)
-            .with_advice(format!("choose another address with {flag}"))
+            .with_advice(advice)
     })
 }

@@ -12,7 +12,7 @@ use crate::schema::{
     ContextId, Registered, SchemaType, SubjectVersion, WireContextId, WireSubjectVersion,
 };
 use crate::settings::{Mode, Scope, Settings};
-use crate::subject::{Context, Subject};
+use crate::subject::{Context, Part, Subject};
 use crate::transport::Method;
 
 /// Lists.
@@ -126,6 +126,45 @@ impl Client {
         let path = Path::new().fixed("schemas").fixed("guids").display(guid).fixed("ids");
         let ids: Vec<WireContextId> = self.shared.exchange.json(&Question::get(path)).await?;
         Ok(ids.into_iter().map(Into::into).collect())
+    }
+
+    /// The subject that the registry associates with the `part` of records in `topic`, if it
+    /// does: Confluent's knows associations since 8.2. `kafka_cluster` is the id of the Kafka
+    /// cluster the topic is in; without it any cluster counts. Not kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when there is more than one, and as the [`Client`] says.
+    pub async fn associated_subject(
+        &self,
+        topic: &str,
+        part: Part,
+        kafka_cluster: Option<&str>,
+    ) -> Result<Option<Subject>, Error> {
+        let kind = match part {
+            Part::Key => "key",
+            Part::Value => "value",
+        };
+        let path = Path::new()
+            .fixed("associations")
+            .fixed("resources")
+            .encoded(kafka_cluster.unwrap_or("-"))?
+            .encoded(topic)?
+            .param("resourceType", "topic")
+            .param("associationType", kind);
+        let found: Result<Vec<WireAssociation>, Error> =
+            self.shared.exchange.json(&Question::get(path)).await;
+        let mut found = match found {
+            Ok(found) => found.into_iter(),
+            // No association, or a registry that knows none.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match (found.next(), found.next()) {
+            (_, Some(_)) => {
+                Err(Error::config("the registry associates several subjects with the topic"))
+            }
+            (found, None) => Ok(found.map(|association| Subject::new(&association.subject))),
+        }
     }
 
     /// Ids of the schemas that refer to this version of `subject`. Not kept.
@@ -383,6 +422,11 @@ pub struct ServerId {
     pub registry_cluster: String,
     /// Id of the Kafka cluster where they keep their schemas.
     pub kafka_cluster: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireAssociation {
+    subject: Box<str>,
 }
 
 #[derive(Deserialize)]

@@ -39,6 +39,23 @@ pub(crate) struct Shared {
     latest: Cache<Subject, Arc<Registered>>,
     registered: Cache<(Subject, NewSchema), Registration>,
     recent: Recent,
+    #[cfg(feature = "avro")]
+    pub(crate) capacity: NonZeroUsize,
+    #[cfg(feature = "avro")]
+    pub(crate) missing_ttl: Duration,
+    #[cfg(feature = "avro")]
+    pub(crate) latest_lifetime: Lifetime,
+    #[cfg(feature = "avro")]
+    context: Context,
+}
+
+#[cfg(feature = "avro")]
+impl Shared {
+    /// The context that ids of `subject` belong to.
+    pub(crate) fn context_of(&self, subject: &Subject) -> Context {
+        let own = subject.context();
+        if own.is_default() { self.context.clone() } else { own }
+    }
 }
 
 impl Client {
@@ -68,6 +85,14 @@ impl Client {
                 latest: Cache::new(capacity, missing, move |_| latest),
                 registered: Cache::new(capacity, Duration::ZERO, |_| Lifetime::ENDLESS),
                 recent: Recent::new(capacity, config.registration_grace),
+                #[cfg(feature = "avro")]
+                capacity,
+                #[cfg(feature = "avro")]
+                missing_ttl: missing,
+                #[cfg(feature = "avro")]
+                latest_lifetime: latest,
+                #[cfg(feature = "avro")]
+                context: config.context,
             }),
         })
     }

@@ -84,7 +84,7 @@ fn basic_from_userinfo(userinfo: &str) -> Result<Secret, Error> {
     Ok(basic(&decode(user)?, &decode(password)?))
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

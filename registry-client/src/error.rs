@@ -53,6 +53,13 @@ pub enum ErrorKind {
     /// Nothing was sent, because the registry has failed several times in a row; see
     /// [`Config::with_circuit_breaker`](crate::Config::with_circuit_breaker).
     CircuitOpen,
+    /// The registry's schema cannot be used: no Avro, broken, references that lead nowhere
+    /// (feature `avro`).
+    Schema,
+    /// A message or datum is not what its schema says (feature `avro`).
+    Undecodable,
+    /// A value does not fit its schema (feature `avro`).
+    Unencodable,
     /// The configuration, or an argument of the call, cannot be used. Nothing was sent.
     Config,
 }
@@ -252,6 +259,9 @@ impl fmt::Display for ErrorKind {
             Self::Transport => "cannot reach the schema registry",
             Self::Timeout => "no answer from the schema registry in time",
             Self::CircuitOpen => "the schema registry is left alone after failures in a row",
+            Self::Schema => "unusable schema",
+            Self::Undecodable => "the message does not fit its schema",
+            Self::Unencodable => "the value does not fit its schema",
             Self::Config => "unusable schema registry configuration",
         })
     }

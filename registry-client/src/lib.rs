@@ -4,6 +4,8 @@
 
 mod admin;
 mod auth;
+#[cfg(feature = "avro")]
+mod avro;
 mod breaker;
 mod cache;
 mod client;
@@ -17,12 +19,15 @@ mod http;
 mod id;
 mod listing;
 mod metadata;
+#[cfg(feature = "mock")]
+mod mock;
 mod oauth;
 mod properties;
 mod retry;
 mod schema;
 mod secret;
 mod settings;
+mod strategy;
 mod subject;
 #[cfg(feature = "reqwest")]
 mod tls;
@@ -30,6 +35,11 @@ mod transport;
 
 pub use admin::{Force, ServerId, ServerVersion};
 pub use auth::{ProvideToken, Token};
+#[cfg(feature = "avro")]
+pub use avro::{
+    AvroDeserializer, AvroReader, AvroSerializer, AvroWriter, SchemaChoice, SerdeProperties,
+    Strictness,
+};
 pub use client::Client;
 pub use config::Config;
 pub use error::{Error, ErrorKind, Missing};
@@ -38,11 +48,14 @@ pub use http::HttpTransport;
 pub use id::{Guid, SchemaId, Version};
 pub use listing::{Deleted, Deletion, Listing};
 pub use metadata::{Metadata, Rule, RuleSet};
+#[cfg(feature = "mock")]
+pub use mock::MockRegistry;
 pub use oauth::ClientCredentials;
 pub use schema::{
     Compatibility, ContextId, Definition, NewSchema, Reference, Registered, Registration,
     SchemaType, SubjectVersion,
 };
 pub use settings::{CompatibilityLevel, Mode, Scope, Settings};
+pub use strategy::SubjectStrategy;
 pub use subject::{Context, Part, Subject, SubjectNaming};
 pub use transport::{Method, Request, Response, Transport};

@@ -5,6 +5,9 @@ pub(crate) const DAY_MS: i64 = 86_400_000;
 /// Milliseconds in 400 Gregorian years: weekdays and leap years repeat after them.
 pub(crate) const CYCLE_MS: i64 = 146_097 * DAY_MS;
 
+/// The year 10000.
+const NEAR_MS: u64 = 253_402_300_800_000;
+
 /// A date and time of day without a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Civil {
@@ -22,7 +25,40 @@ pub(crate) struct Civil {
 
 impl Civil {
     /// From milliseconds since 1970-01-01T00:00 local time.
-    pub(crate) const fn from_local_ms(local: i64) -> Self {
+    #[inline]
+    pub(crate) fn from_local_ms(local: i64) -> Self {
+        match u64::try_from(local) {
+            Ok(after) if after < NEAR_MS => Self::near(after),
+            _ => Self::far(local),
+        }
+    }
+
+    /// After 1970 and before the year 10000, in 32 bits. The divisions of the general algorithm
+    /// become multiplications, as Neri and Schneider showed ("Euclidean affine functions and their
+    /// application to calendar algorithms", 2022).
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the low halves are meant")]
+    fn near(after: u64) -> Self {
+        let day_ms = DAY_MS.unsigned_abs();
+        let (epoch_day, milli_of_day) = (after / day_ms, after % day_ms);
+        // Counting from 0000-03-01 puts the leap day at the end of a year.
+        let quarters = 4 * (epoch_day as u32 + 719_468) + 3;
+        let (century, of_century) = (quarters / 146_097, (quarters % 146_097) | 3);
+        let scaled = 2_939_745 * u64::from(of_century);
+        let day_of_year = (scaled as u32) / 2_939_745 / 4;
+        let scaled_month = 2_141 * day_of_year + 197_913;
+        let (month, day) = (scaled_month >> 16, (scaled_month & 0xFFFF) / 2_141 + 1);
+        let next_year = u32::from(day_of_year >= 306);
+        Self {
+            year: i64::from(100 * century + (scaled >> 32) as u32 + next_year),
+            month: i64::from(month - 12 * next_year),
+            day: i64::from(day),
+            epoch_day: epoch_day.cast_signed(),
+            milli_of_day: milli_of_day.cast_signed(),
+        }
+    }
+
+    const fn far(local: i64) -> Self {
         let epoch_day = local.div_euclid(DAY_MS);
         // Counting from 0000-03-01 puts the leap day at the end of a year, where it disturbs
         // nothing.
@@ -52,7 +88,7 @@ impl Civil {
     /// ISO week year and week of it (1 to 53): the week belongs to the year of its Thursday.
     pub(crate) const fn week(&self) -> (i64, i64) {
         let thursday = self.epoch_day - self.day_of_week() + 4;
-        let year = Self::from_local_ms(thursday.saturating_mul(DAY_MS)).year;
+        let year = Self::far(thursday.saturating_mul(DAY_MS)).year;
         (year, (thursday - days_from_civil(year, 1, 1)) / 7 + 1)
     }
 }
@@ -100,6 +136,18 @@ mod tests {
             let (year, week) = civil.week();
             assert_eq!(first_week_monday(year) + (week - 1) * 7 + civil.day_of_week() - 1, day);
         }
+    }
+
+    #[test]
+    fn the_short_way_is_the_long_way() {
+        let near = NEAR_MS.cast_signed();
+        for day in 0..near / DAY_MS {
+            let local = day * DAY_MS + day % 7;
+            assert_eq!(Civil::near(local.unsigned_abs()), Civil::far(local));
+        }
+        assert_eq!(Civil::from_local_ms(near).year, 10_000);
+        assert_eq!(Civil::from_local_ms(near - 1).year, 9_999);
+        assert_eq!(Civil::from_local_ms(-1).year, 1969);
     }
 
     #[test]

@@ -47,8 +47,16 @@ impl Partitioner for DefaultPartitioner {
 /// Values are printed verbatim, nothing is escaped: a `/` in a value makes a deeper path.
 #[derive(Clone, Debug)]
 pub struct FieldPartitioner {
-    fields: Vec<String>,
+    fields: Vec<FieldName>,
     delimiter: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FieldName {
+    /// As configured, which is how it is printed.
+    name: String,
+    /// What is asked for.
+    path: String,
 }
 
 impl FieldPartitioner {
@@ -61,9 +69,12 @@ impl FieldPartitioner {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        let fields: Vec<String> = fields.into_iter().map(Into::into).collect();
-        let legal = |name: &String| {
-            let path = lookup_path(name);
+        let fields = fields.into_iter().map(Into::into).map(|name: String| {
+            let path = lookup_path(&name).to_owned();
+            FieldName { name, path }
+        });
+        let fields: Vec<FieldName> = fields.collect();
+        let legal = |FieldName { path, .. }: &FieldName| {
             !path.is_empty() && path.split('.').all(|segment| !segment.trim().is_empty())
         };
         if fields.is_empty() || !fields.iter().all(legal) {
@@ -80,35 +91,74 @@ impl FieldPartitioner {
     }
 }
 
+impl FieldPartitioner {
+    pub(crate) fn fields(&self) -> &[FieldName] {
+        &self.fields
+    }
+
+    /// Appends what comes before the value of a field.
+    pub(crate) fn write_name(&self, index: usize, field: &FieldName, out: &mut String) {
+        if index > 0 {
+            out.push_str(&self.delimiter);
+        }
+        out.push_str(&field.name);
+        out.push('=');
+    }
+
+    /// Appends the value of a field.
+    #[inline]
+    pub(crate) fn write_value(
+        &self,
+        field: &FieldName,
+        value: Value<'_>,
+        out: &mut String,
+    ) -> Result<(), Error> {
+        let integer = match value {
+            Value::Null => {
+                out.push_str("null");
+                return Ok(());
+            }
+            Value::Boolean(flag) => {
+                out.push_str(if flag { "true" } else { "false" });
+                return Ok(());
+            }
+            Value::String(text) => {
+                out.push_str(text);
+                return Ok(());
+            }
+            Value::Int8(v) => i64::from(v),
+            Value::Int16(v) => i64::from(v),
+            Value::Int32(v) => i64::from(v),
+            Value::Int64(v) => v,
+            Value::DateOrTime(_) | Value::Timestamp(_) => {
+                return Err(ErrorKind::LogicalType(field.name.clone()).into());
+            }
+            Value::Float32(_) | Value::Float64(_) | Value::Composite => {
+                return Err(ErrorKind::UnsupportedType(field.name.clone()).into());
+            }
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{integer}");
+        Ok(())
+    }
+}
+
+impl FieldName {
+    /// The value of the field in a record whose value is a struct.
+    #[inline]
+    pub(crate) fn value<'r>(&self, record: &Record<'r>) -> Result<Value<'r>, Error> {
+        record.value.field(&self.path).ok_or_else(|| missing(record, &self.path))
+    }
+}
+
 impl Partitioner for FieldPartitioner {
     fn encode(&self, record: &Record<'_>, _now: SystemTime, out: &mut String) -> Result<(), Error> {
         if record.value.shape() != Shape::Struct {
             return Err(Error::new(ErrorKind::NotStruct));
         }
-        for (index, name) in self.fields.iter().enumerate() {
-            if index > 0 {
-                out.push_str(&self.delimiter);
-            }
-            out.push_str(name);
-            out.push('=');
-            let path = lookup_path(name);
-            let value = record.value.field(path).ok_or_else(|| missing(record, path))?;
-            // Writing to a String cannot fail.
-            let _ = match value {
-                Value::Null => out.write_str("null"),
-                Value::Boolean(v) => write!(out, "{v}"),
-                Value::Int8(v) => write!(out, "{v}"),
-                Value::Int16(v) => write!(out, "{v}"),
-                Value::Int32(v) => write!(out, "{v}"),
-                Value::Int64(v) => write!(out, "{v}"),
-                Value::String(v) => out.write_str(v),
-                Value::DateOrTime(_) | Value::Timestamp(_) => {
-                    return Err(ErrorKind::LogicalType(name.clone()).into());
-                }
-                Value::Float32(_) | Value::Float64(_) | Value::Composite => {
-                    return Err(ErrorKind::UnsupportedType(name.clone()).into());
-                }
-            };
+        for (index, field) in self.fields.iter().enumerate() {
+            self.write_name(index, field, out);
+            self.write_value(field, field.value(record)?, out)?;
         }
         Ok(())
     }
@@ -143,18 +193,10 @@ impl<P: Partitioner> SchemaAffixPartitioner<P> {
 
 impl<P: Partitioner> Partitioner for SchemaAffixPartitioner<P> {
     fn encode(&self, record: &Record<'_>, now: SystemTime, out: &mut String) -> Result<(), Error> {
-        let name = record.value.schema_name().unwrap_or("null");
-        match self.affix {
-            SchemaAffix::Prefix => {
-                let _ = write!(out, "schema_name={name}{}", self.delimiter);
-                self.inner.encode(record, now, out)
-            }
-            SchemaAffix::Suffix => {
-                self.inner.encode(record, now, out)?;
-                let _ = write!(out, "{}schema_name={name}", self.delimiter);
-                Ok(())
-            }
-        }
+        let mut inner = String::new();
+        self.inner.encode(record, now, &mut inner)?;
+        write_affix(self.affix, record.value.schema_name(), &self.delimiter, &inner, out);
+        Ok(())
     }
 
     fn wall_clock_bucket(&self, now: SystemTime) -> Option<i64> {
@@ -199,6 +241,22 @@ impl<P: Partitioner + ?Sized> Partitioner for Box<P> {
     fn wall_clock_bucket(&self, now: SystemTime) -> Option<i64> {
         (**self).wall_clock_bucket(now)
     }
+}
+
+/// Appends a path with the name of a schema before or after it.
+pub(crate) fn write_affix(
+    affix: SchemaAffix,
+    schema: Option<&str>,
+    delimiter: &str,
+    inner: &str,
+    out: &mut String,
+) {
+    let schema = schema.unwrap_or("null");
+    // Writing to a String cannot fail.
+    let _ = match affix {
+        SchemaAffix::Prefix => write!(out, "schema_name={schema}{delimiter}{inner}"),
+        SchemaAffix::Suffix => write!(out, "{inner}{delimiter}schema_name={schema}"),
+    };
 }
 
 /// Splitting a Java string drops trailing empty pieces, so dots at the end do not count.

@@ -10,6 +10,28 @@ use crate::{Error, ErrorKind};
 pub(crate) struct Pattern {
     pieces: Vec<Piece>,
     language: Language,
+    /// For patterns of numbers that nearly always have the same length.
+    template: Option<Template>,
+}
+
+/// A path with the digits yet to be filled in.
+#[derive(Clone, Debug)]
+struct Template {
+    text: Vec<u8>,
+    holes: Vec<Hole>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    at: usize,
+    number: Number,
+    width: Width,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Width {
+    Two,
+    Four,
 }
 
 #[derive(Clone, Debug)]
@@ -90,13 +112,19 @@ impl Pattern {
             }
             None => Language::English,
         };
-        Ok(Self { pieces, language })
+        let template = Template::of(&pieces);
+        Ok(Self { pieces, language, template })
     }
 
-    /// Appends an instant (milliseconds since 1970-01-01 UTC) as it reads in `zone`.
-    pub(crate) fn print(&self, utc_ms: i64, zone: &Zone, out: &mut String) {
-        let offset_ms = zone.offset_ms(utc_ms);
+    /// Appends an instant (milliseconds since 1970-01-01 UTC) as it reads in `zone`, which has that
+    /// offset at that instant.
+    pub(crate) fn print(&self, utc_ms: i64, offset_ms: i64, zone: &Zone, out: &mut String) {
         let civil = Civil::from_local_ms(utc_ms.saturating_add(offset_ms));
+        if let Some(template) = &self.template
+            && template.print(&civil, out)
+        {
+            return;
+        }
         for piece in &self.pieces {
             // Writing to a String cannot fail.
             let _ = match piece {
@@ -127,6 +155,73 @@ impl Pattern {
         }
     }
 }
+
+impl Template {
+    const MOST: usize = 96;
+
+    fn of(pieces: &[Piece]) -> Option<Self> {
+        let (mut text, mut holes) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            match *piece {
+                Piece::Literal(ref literal) => text.extend_from_slice(literal.as_bytes()),
+                Piece::Number(number, 2) => {
+                    holes.push(Hole { at: text.len(), number, width: Width::Two });
+                    text.extend_from_slice(b"00");
+                }
+                Piece::Number(number, 4) => {
+                    holes.push(Hole { at: text.len(), number, width: Width::Four });
+                    text.extend_from_slice(b"0000");
+                }
+                _ => return None,
+            }
+        }
+        (text.len() <= Self::MOST).then_some(Self { text, holes })
+    }
+
+    /// Gives up, with nothing printed, if a number does not fit.
+    fn print(&self, civil: &Civil, out: &mut String) -> bool {
+        let mut buffer = [0; Self::MOST];
+        let Some(text) = buffer.get_mut(..self.text.len()) else { return false };
+        text.copy_from_slice(&self.text);
+        for hole in &self.holes {
+            let Ok(number) = usize::try_from(hole.number.of(civil)) else { return false };
+            let Some(digits) = text.get_mut(hole.at..) else { return false };
+            match (hole.width, digits) {
+                (Width::Two, [a, b, ..]) => {
+                    let Some(&pair) = PAIRS.get(number) else { return false };
+                    [*a, *b] = pair;
+                }
+                (Width::Four, [a, b, c, d, ..]) => {
+                    let Some(&high) = PAIRS.get(number / 100) else { return false };
+                    let Some(&low) = PAIRS.get(number % 100) else { return false };
+                    ([*a, *b], [*c, *d]) = (high, low);
+                }
+                _ => return false,
+            }
+        }
+        match std::str::from_utf8(text) {
+            Ok(text) => {
+                out.push_str(text);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// The two digits of each number below 100.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number: u8 = 0;
+    while number < 100 {
+        #[allow(clippy::indexing_slicing, reason = "a constant, so it is checked once")]
+        {
+            pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        }
+        number += 1;
+    }
+    pairs
+};
 
 /// Copies quoted text. Two quotes in a row are one, inside and outside; an open end is accepted.
 fn quoted(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>, literal: &mut String) {
@@ -188,8 +283,9 @@ fn piece(letter: char, count: usize, zone: &Zone) -> Result<Option<Piece>, Error
 }
 
 impl Number {
+    #[inline]
     const fn of(self, civil: &Civil) -> i64 {
-        let hour = civil.milli_of_day / 3_600_000;
+        const HOUR_MS: i64 = 3_600_000;
         let year_of_era = if civil.year >= 1 { civil.year } else { 1 - civil.year };
         match self {
             Self::Year => civil.year,
@@ -201,10 +297,10 @@ impl Number {
             Self::DayOfYear => civil.day_of_year(),
             Self::Week => civil.week().1,
             Self::DayOfWeek => civil.day_of_week(),
-            Self::Hour => hour,
-            Self::HalfDayHour => hour % 12,
-            Self::HalfDayClockHour => (hour + 11) % 12 + 1,
-            Self::ClockHour => (hour + 23) % 24 + 1,
+            Self::Hour => civil.milli_of_day / HOUR_MS,
+            Self::HalfDayHour => civil.milli_of_day / HOUR_MS % 12,
+            Self::HalfDayClockHour => (civil.milli_of_day / HOUR_MS + 11) % 12 + 1,
+            Self::ClockHour => (civil.milli_of_day / HOUR_MS + 23) % 24 + 1,
             Self::Minute => civil.milli_of_day / 60_000 % 60,
             Self::Second => civil.milli_of_day / 1_000 % 60,
         }
@@ -216,22 +312,12 @@ fn pad(out: &mut String, value: i64, width: usize) -> std::fmt::Result {
     if value < 0 {
         out.push('-');
     }
-    let mut digits = [0_u8; 20];
-    let mut rest = value.unsigned_abs();
-    let mut length = 0_usize;
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        length += 1;
-        if rest == 0 {
-            break;
-        }
-    }
-    for _ in length..width {
+    let number = value.unsigned_abs();
+    let digits = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+    for _ in digits..width {
         out.push('0');
     }
-    digits.iter().skip(digits.len() - length).for_each(|&digit| out.push(char::from(digit)));
-    Ok(())
+    write!(out, "{number}")
 }
 
 /// The first digits of the fraction of a second, cut and not rounded.

@@ -28,6 +28,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Settings {
     partitioner: Arc<dyn Partitioner>,
+    paths: Paths,
     namer: ObjectNamer,
     rotation: RotationConfig,
     compatibility: Compatibility,
@@ -76,13 +77,16 @@ impl Settings {
         // The zone also belongs to the schedule.
         let timezone = properties.take("timezone").unwrap_or("");
 
-        let (mut partitioner, extractor) = partitioner(&mut properties, delimiter, timezone)?;
+        let Partitioning { mut partitioner, mut paths, extractor } =
+            partitioning(&mut properties, delimiter, timezone)?;
         if let Some(affix) = schema_affix(&mut properties)? {
             partitioner = Box::new(SchemaAffixPartitioner::new(partitioner, affix, delimiter));
+            paths = paths.with_schema_affix(affix, delimiter);
         }
         let mut rotation = rotation(&mut properties, timezone, extractor)?;
         if null_values == NullValues::Write {
             partitioner = Box::new(TombstonePartitioner::new(partitioner, tombstones));
+            paths = paths.with_tombstones(tombstones);
             rotation = rotation.with_tombstones(tombstones);
         }
         let compatibility = properties
@@ -90,6 +94,7 @@ impl Settings {
             .map_or(Compatibility::None, Compatibility::from_name);
         Ok(Self {
             partitioner: Arc::from(partitioner),
+            paths,
             namer: namer(&mut properties, delimiter)?,
             rotation,
             compatibility,
@@ -105,10 +110,10 @@ impl Settings {
         &*self.partitioner
     }
 
-    /// Says where records go, for one task or one topic partition.
+    /// Says where records go, and remembers what it printed.
     #[must_use]
     pub fn paths(&self) -> Paths {
-        Paths::new(Arc::clone(&self.partitioner))
+        self.paths.clone()
     }
 
     /// Says what objects are called.
@@ -173,10 +178,25 @@ impl<'a> Properties<'a> {
     }
 }
 
-type Partitioning = (Box<dyn Partitioner>, Option<TimestampExtractor>);
+struct Partitioning {
+    partitioner: Box<dyn Partitioner>,
+    paths: Paths,
+    /// Where times come from, if they matter.
+    extractor: Option<TimestampExtractor>,
+}
 
-/// The partitioner, and where times come from if it is a time-based one.
-fn partitioner(
+impl Partitioning {
+    fn new<P>(partitioner: P, extractor: Option<TimestampExtractor>) -> Self
+    where
+        P: Partitioner + Clone + 'static,
+        Paths: From<P>,
+    {
+        let paths = Paths::from(partitioner.clone());
+        Self { partitioner: Box::new(partitioner), paths, extractor }
+    }
+}
+
+fn partitioning(
     properties: &mut Properties<'_>,
     delimiter: &str,
     timezone: &str,
@@ -189,12 +209,12 @@ fn partitioner(
     let extractor = properties.take("timestamp.extractor");
     let field = properties.take("timestamp.field").unwrap_or("timestamp");
     match class.as_deref() {
-        None | Some("default") => return Ok((Box::new(DefaultPartitioner::new()), None)),
+        None | Some("default") => return Ok(Partitioning::new(DefaultPartitioner::new(), None)),
         Some("field") => {
             let fields = fields
                 .ok_or_else(|| Error::new(ErrorKind::MissingProperty("partition.field.name")))?;
             let fields = FieldPartitioner::new(fields.split(',').map(str::trim))?;
-            return Ok((Box::new(fields.with_delimiter(delimiter)), None));
+            return Ok(Partitioning::new(fields.with_delimiter(delimiter), None));
         }
         Some("time" | "timebased" | "daily" | "hourly") => {}
         Some(_) => return Err(Error::property("partitioner.class")),
@@ -227,7 +247,7 @@ fn partitioner(
         .with_locale(locale)?
         .with_delimiter(delimiter)?
         .with_extractor(extractor.clone());
-    Ok((Box::new(partitioner), Some(extractor)))
+    Ok(Partitioning::new(partitioner, Some(extractor)))
 }
 
 fn schema_affix(properties: &mut Properties<'_>) -> Result<Option<SchemaAffix>, Error> {

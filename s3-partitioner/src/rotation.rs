@@ -164,12 +164,16 @@ impl Rotation {
     where
         F: FnOnce(SchemaKey, SchemaKey) -> Result<Option<SchemaChange>, Error>,
     {
-        let clock = match paths.wall_clock_bucket(now) {
-            Some(bucket) => self.wall_clock(record.offset, bucket, now),
-            None => now,
+        let now_ms = unix_ms(now);
+        let encoded = match paths.wall_clock_bucket_at(now, now_ms) {
+            Some(bucket) => {
+                let clock_ms = self.wall_clock(record.offset, bucket, now_ms);
+                let clock = if clock_ms == now_ms { Some(now) } else { from_unix_ms(clock_ms) };
+                paths.encode_at(record, clock.unwrap_or(now), clock_ms)?
+            }
+            None => paths.encode_at(record, now, now_ms)?,
         };
-        let encoded = paths.encode(record, clock)?;
-        self.observe_with(record, encoded, schema, now, compare)
+        self.decide(record, encoded, schema, now_ms, compare)
     }
 
     /// Decides about a record whose path is known, and does not depend on the wall clock: a path
@@ -203,10 +207,23 @@ impl Rotation {
     where
         F: FnOnce(SchemaKey, SchemaKey) -> Result<Option<SchemaChange>, Error>,
     {
-        let now_ms = unix_ms(now);
+        self.decide(record, encoded, schema, unix_ms(now), compare)
+    }
+
+    fn decide<F>(
+        &mut self,
+        record: &Record<'_>,
+        encoded: &str,
+        schema: SchemaKey,
+        now_ms: i64,
+        compare: F,
+    ) -> Result<Rotate, Error>
+    where
+        F: FnOnce(SchemaKey, SchemaKey) -> Result<Option<SchemaChange>, Error>,
+    {
         self.start_poll(now_ms);
         let tombstone = record.is_tombstone();
-        let time = self.record_time(record, tombstone, now)?;
+        let time = self.record_time(record, tombstone, now_ms)?;
         self.last_ms = time;
         if self.base_ms.is_none() {
             self.base_ms = time;
@@ -435,11 +452,12 @@ impl Rotation {
 
     /// The time that counts for the path of the record at `offset`: one that is kept as long as the
     /// span of time stays the same, so that few have to be remembered.
-    fn wall_clock(&mut self, offset: i64, bucket: i64, now: SystemTime) -> SystemTime {
+    #[inline]
+    fn wall_clock(&mut self, offset: i64, bucket: i64, now_ms: i64) -> i64 {
         if let Some(Replay { end, clock }) = &self.replay
             && offset <= *end
         {
-            return clock.at(offset).and_then(from_unix_ms).unwrap_or(now);
+            return clock.at(offset).unwrap_or(now_ms);
         }
         let clock = &mut self.clock;
         // Rejected records leave files without records, whose schema and path count when they are
@@ -448,11 +466,11 @@ impl Rotation {
             clock.points.clear();
         }
         if clock.points.is_empty() || clock.bucket != bucket {
-            clock.points.push(offset, unix_ms(now));
+            clock.points.push(offset, now_ms);
             clock.bucket = bucket;
             clock.full = clock.points.announcement_bound() > self.config.metadata_limit;
         }
-        clock.points.last_ms().and_then(from_unix_ms).unwrap_or(now)
+        clock.points.last_ms().unwrap_or(now_ms)
     }
 
     fn find(&self, encoded: &str, schema: SchemaKey) -> Option<usize> {
@@ -535,14 +553,14 @@ impl Rotation {
         &self,
         record: &Record<'_>,
         tombstone: bool,
-        now: SystemTime,
+        now_ms: i64,
     ) -> Result<Option<i64>, Error> {
         match &self.config.interval {
             None => Ok(None),
             Some(_) if tombstone && self.config.tombstone_directory.is_some() => {
                 Ok(record.timestamp_ms)
             }
-            Some(interval) => interval.extractor.extract(record, now),
+            Some(interval) => interval.extractor.extract_ms(record, now_ms),
         }
     }
 

@@ -147,6 +147,19 @@ impl TimePartitioner {
 }
 
 impl TimePartitioner {
+    /// Milliseconds of a span.
+    pub(crate) const fn duration_ms(&self) -> i64 {
+        self.duration_ms
+    }
+
+    pub(crate) const fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    pub(crate) const fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
     /// The number of the span that an instant falls in, counted from the local epoch.
     fn bucket(&self, utc_ms: i64) -> Option<i64> {
         let local = utc_ms.checked_add(self.zone.offset_ms(utc_ms))?;
@@ -162,7 +175,8 @@ impl Partitioner for TimePartitioner {
             .ok_or_else(|| Error::new(ErrorKind::NoTimestamp))?;
         let bucket = self.bucket(time).ok_or_else(|| Error::new(ErrorKind::TimeRange))?;
         // The division rounded towards zero, so this cannot overflow.
-        self.pattern.print(self.zone.to_utc(bucket * self.duration_ms), &self.zone, out);
+        let start = self.zone.to_utc(bucket * self.duration_ms);
+        self.pattern.print(start, self.zone.offset_ms(start), &self.zone, out);
         Ok(())
     }
 

@@ -35,6 +35,19 @@ impl TimestampExtractor {
     pub fn extract(&self, record: &Record<'_>, now: SystemTime) -> Result<Option<i64>, Error> {
         match self {
             Self::Wallclock => Ok(Some(unix_ms(now))),
+            _ => self.extract_ms(record, 0),
+        }
+    }
+
+    /// As [`extract`](Self::extract), with the wall clock in milliseconds since 1970-01-01 UTC.
+    #[inline]
+    pub(crate) fn extract_ms(
+        &self,
+        record: &Record<'_>,
+        now_ms: i64,
+    ) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Wallclock => Ok(Some(now_ms)),
             Self::Record => Ok(record.timestamp_ms),
             Self::RecordField(name) => {
                 let path = lookup_path(name);

@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::{Offset, TimeZone, TimeZoneTransition};
 
 use crate::calendar::{CYCLE_MS, Civil, DAY_MS, days_from_civil};
 use crate::{Error, ErrorKind, alias};
@@ -63,13 +63,23 @@ impl Zone {
     /// Turns a local time into an instant as Joda does when not strict: of two instants the one
     /// that guessing the offset twice arrives at, and a time in a gap moves forward by the gap.
     pub(crate) fn to_utc(&self, local_ms: i64) -> i64 {
-        let guess = self.offset_ms(local_ms);
-        let offset = self.offset_ms(local_ms.saturating_sub(guess));
-        if guess == offset || self.offset_ms(local_ms.saturating_sub(offset)) == offset {
-            return local_ms.saturating_sub(offset);
+        to_utc(local_ms, |utc_ms| self.offset_ms(utc_ms))
+    }
+
+    /// The span around an instant in which the offset stays the same.
+    fn offset_span(&self, utc_ms: i64) -> OffsetSpan {
+        let offset_ms = self.offset_ms(utc_ms);
+        if !(LOW_MS..HIGH_MS).contains(&utc_ms) {
+            return OffsetSpan { from: utc_ms, until: utc_ms.saturating_add(1), offset_ms };
         }
-        // Neither offset is in force at the instant it leads to, so there is no such local time.
-        local_ms.saturating_sub(guess.min(offset))
+        let ms = |transition: TimeZoneTransition<'_>| transition.timestamp().as_millisecond();
+        let before = self.zone.preceding(representable(utc_ms.saturating_add(1))).next();
+        let after = self.zone.following(representable(utc_ms)).next();
+        OffsetSpan {
+            from: before.map_or(LOW_MS, ms).max(LOW_MS),
+            until: after.map_or(HIGH_MS, ms).min(HIGH_MS),
+            offset_ms,
+        }
     }
 
     /// The next boundary of a schedule that starts anew at each local midnight, strictly after
@@ -101,12 +111,78 @@ impl Zone {
     }
 }
 
+/// The offsets of a zone where they were asked for lately. Most questions are about days, and
+/// offsets stay for months.
+#[derive(Clone, Debug)]
+pub(crate) struct Offsets {
+    zone: Zone,
+    /// Guesses near a change of the clock ask on both sides of it.
+    spans: [OffsetSpan; 2],
+}
+
+/// From one instant until before another, both in milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OffsetSpan {
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+    pub(crate) offset_ms: i64,
+}
+
+impl OffsetSpan {
+    const NONE: Self = Self { from: 0, until: 0, offset_ms: 0 };
+
+    #[inline]
+    pub(crate) const fn holds(&self, utc_ms: i64) -> bool {
+        self.from <= utc_ms && utc_ms < self.until
+    }
+}
+
+impl Offsets {
+    pub(crate) const fn new(zone: Zone) -> Self {
+        Self { zone, spans: [OffsetSpan::NONE; 2] }
+    }
+
+    pub(crate) const fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// The offset at an instant, and how long it stays.
+    #[inline]
+    pub(crate) fn span(&mut self, utc_ms: i64) -> OffsetSpan {
+        if self.spans[0].holds(utc_ms) {
+            return self.spans[0];
+        }
+        self.spans.swap(0, 1);
+        if !self.spans[0].holds(utc_ms) {
+            self.spans[0] = self.zone.offset_span(utc_ms);
+        }
+        self.spans[0]
+    }
+
+    /// As [`Zone::to_utc`].
+    pub(crate) fn instant(&mut self, local_ms: i64) -> i64 {
+        to_utc(local_ms, |utc_ms| self.span(utc_ms).offset_ms)
+    }
+}
+
+#[inline]
+fn to_utc(local_ms: i64, mut offset_ms: impl FnMut(i64) -> i64) -> i64 {
+    let guess = offset_ms(local_ms);
+    let offset = offset_ms(local_ms.saturating_sub(guess));
+    if guess == offset || offset_ms(local_ms.saturating_sub(offset)) == offset {
+        return local_ms.saturating_sub(offset);
+    }
+    // Neither offset is in force at the instant it leads to, so there is no such local time.
+    local_ms.saturating_sub(guess.min(offset))
+}
+
+/// 9000-01-01, far from the end of what is representable, so that an offset never crosses it.
+const HIGH_MS: i64 = days_from_civil(9000, 1, 1) * DAY_MS;
+const LOW_MS: i64 = days_from_civil(-9000, 1, 1) * DAY_MS;
+
 /// An instant with the same offset that the zone library can represent (years -9999 to 9999):
 /// rules for the far future repeat with the calendar, and the far past keeps the first offset.
 fn representable(utc_ms: i64) -> Timestamp {
-    // 9000-01-01, far from the end so that an offset never crosses it.
-    const HIGH_MS: i64 = days_from_civil(9000, 1, 1) * DAY_MS;
-    const LOW_MS: i64 = days_from_civil(-9000, 1, 1) * DAY_MS;
     let ms = if utc_ms >= HIGH_MS {
         let above = utc_ms - HIGH_MS;
         HIGH_MS - CYCLE_MS + above % CYCLE_MS
@@ -160,16 +236,23 @@ fn print_offset_id(seconds: i32) -> String {
 }
 
 /// Milliseconds since 1970-01-01 UTC, rounded down.
+#[inline]
 pub(crate) fn unix_ms(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Ok(after) => milliseconds(after),
         Err(error) => {
             let before = error.duration();
-            let ms = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
             let floor = i64::from(!before.subsec_nanos().is_multiple_of(1_000_000));
-            ms.saturating_neg().saturating_sub(floor)
+            milliseconds(before).saturating_neg().saturating_sub(floor)
         }
     }
+}
+
+fn milliseconds(span: Duration) -> i64 {
+    i64::try_from(span.as_secs())
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000)
+        .saturating_add(i64::from(span.subsec_millis()))
 }
 
 /// The instant of that many milliseconds since 1970-01-01 UTC.

@@ -216,7 +216,9 @@ impl Exchange {
             outcome = Some(error);
         }
         Err(outcome.unwrap_or_else(|| {
-            Error::build(ErrorKind::CircuitOpen).with_retry_after(Some(pause)).into()
+            let url = self.replicas.get(first).map(|replica| replica.endpoint.join(&question.path));
+            let error = Error::build(ErrorKind::CircuitOpen).with_retry_after(Some(pause));
+            Error::from(error).at(&url.unwrap_or_default(), None)
         }))
     }
 

@@ -40,12 +40,12 @@ async fn fails(script: Reply) -> (Error, usize) {
 }
 
 #[tokio::test]
-async fn a_thousand_misses_of_one_id_are_one_request() {
+async fn ten_thousand_misses_of_one_id_are_one_request() {
     let (open, gate) = watch::channel(false);
     let server = Server::start(move |_, _| Reply::Gated(gate.clone(), Box::new(schema()))).await;
     let client = client(&server.url);
     let asking = Arc::new(AtomicUsize::new(0));
-    let callers: Vec<_> = (0..1_000)
+    let callers: Vec<_> = (0..10_000)
         .map(|_| {
             let (client, asking) = (client.clone(), Arc::clone(&asking));
             tokio::spawn(async move {
@@ -54,7 +54,7 @@ async fn a_thousand_misses_of_one_id_are_one_request() {
             })
         })
         .collect();
-    while asking.load(Ordering::SeqCst) < 1_000 {
+    while asking.load(Ordering::SeqCst) < 10_000 {
         tokio::task::yield_now().await;
     }
     server.wait_for(1).await;
@@ -451,6 +451,42 @@ async fn a_replica_that_works_is_kept_and_a_404_is_an_answer() {
     let error = client.schema(SchemaId::new(404)).await.unwrap_err();
     assert_eq!(error.missing(), Some(Missing::Schema));
     assert_eq!((down.count(), up.count()), (1, 4));
+}
+
+#[tokio::test]
+async fn only_failures_of_a_replica_lead_to_the_next() {
+    for (status, moves) in [
+        (408, true),
+        (429, true),
+        (500, true),
+        (501, true),
+        (503, true),
+        (301, false),
+        (400, false),
+        (401, false),
+        (403, false),
+        (404, false),
+        (409, false),
+        (422, false),
+        (425, false),
+    ] {
+        let first = Server::start(move |_, _| Reply::Body(status, String::new())).await;
+        let second = Server::start(|_, _| schema()).await;
+        let urls = format!("{},{}", first.url, second.url);
+        let client = Client::new(config(&urls).with_retries(0)).unwrap();
+        for id in 1..4 {
+            let result = client.schema(SchemaId::new(id)).await;
+            assert_eq!(result.is_ok(), moves, "{status}");
+        }
+        let counts = (first.count(), second.count());
+        assert_eq!(counts, if moves { (1, 3) } else { (3, 0) }, "{status}");
+    }
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead = format!("http://{}", unused.local_addr().unwrap());
+    drop(unused);
+    let second = Server::start(|_, _| schema()).await;
+    let client = Client::new(config(&format!("{dead},{}", second.url)).with_retries(0)).unwrap();
+    client.schema(SchemaId::new(1)).await.unwrap();
 }
 
 #[tokio::test]

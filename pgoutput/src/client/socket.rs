@@ -26,10 +26,13 @@ use tokio_rustls::client::TlsStream;
 /// So many reads within so long are "quick succession".
 const BUSY_READS: u32 = 16;
 const BUSY_WITHIN: Duration = Duration::from_micros(1600);
-/// A tick that finds less than this is quiet.
+/// A tick that finds less than this is quiet. So many in a row end the batching: fewer would let it
+/// begin anew, with a wake-up for each row, after each pause in which the server collects the next
+/// transaction.
 const QUIET_BYTES: usize = 4096;
+const QUIET_TICKS: u32 = 4;
 /// How much is read at once by the timer; bounds what has to be zeroed for it.
-const POLLED_READ: usize = 64 * 1024;
+const POLLED_READ: usize = 32 * 1024;
 /// The timer rounds up to its next whole millisecond, so this is a wait of at most one.
 const TICK: Duration = Duration::from_micros(1);
 
@@ -50,6 +53,8 @@ enum Mode {
         stream: std::net::TcpStream,
         tick: Pin<Box<Sleep>>,
         waiting: bool,
+        /// Quiet ticks in a row.
+        quiet: u32,
     },
     /// A change of mode failed.
     Broken,
@@ -82,7 +87,7 @@ impl Socket {
         if let Mode::Reactor(stream) = mem::replace(&mut self.mode, Mode::Broken) {
             let stream = stream.into_std()?;
             let tick = Box::pin(tokio::time::sleep(TICK));
-            self.mode = Mode::Polled { stream, tick, waiting: true };
+            self.mode = Mode::Polled { stream, tick, waiting: true, quiet: 0 };
         }
         Ok(())
     }
@@ -113,28 +118,32 @@ impl AsyncRead for Socket {
                     }
                     return Poll::Ready(Ok(()));
                 }
-                Mode::Polled { stream, tick, waiting } => {
+                Mode::Polled { stream, tick, waiting, quiet } => {
                     if *waiting {
                         ready!(tick.as_mut().poll(cx));
                         *waiting = false;
                     }
                     let room = buf.remaining().min(POLLED_READ);
-                    match stream.read(buf.initialize_unfilled_to(room)) {
-                        Ok(length) => {
-                            buf.advance(length);
-                            if length < QUIET_BYTES.min(room) {
-                                this.enter_reactor()?;
-                            } else if length < room {
-                                tick.as_mut().reset(tokio::time::Instant::now() + TICK);
-                                *waiting = true;
-                            }
-                            return Poll::Ready(Ok(()));
-                        }
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            this.enter_reactor()?;
-                        }
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    let length = match stream.read(buf.initialize_unfilled_to(room)) {
+                        Ok(0) if room > 0 => return Poll::Ready(Ok(())),
+                        Ok(length) => length,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                         Err(error) => return Poll::Ready(Err(error)),
+                    };
+                    buf.advance(length);
+                    // A full buffer says that there may be more, to be read at once.
+                    if length < room {
+                        *quiet = if length < QUIET_BYTES { *quiet + 1 } else { 0 };
+                        if *quiet >= QUIET_TICKS {
+                            this.enter_reactor()?;
+                        } else {
+                            tick.as_mut().reset(tokio::time::Instant::now() + TICK);
+                            *waiting = true;
+                        }
+                    }
+                    if length > 0 {
+                        return Poll::Ready(Ok(()));
                     }
                 }
                 Mode::Broken => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),

@@ -9,7 +9,7 @@ use std::{
     cell::Cell,
 };
 
-use pgoutput::{Column, Message, Relations, Tuple, replication::Frame};
+use pgoutput::{Column, Message, Relations, StrColumn, Tuple, replication::Frame};
 
 struct Counting;
 
@@ -39,7 +39,14 @@ fn touch(tuple: Tuple<'_>) -> usize {
         Column::Null | Column::Unchanged => 0,
         Column::Text(bytes) | Column::Binary(bytes) => bytes.len(),
     };
-    tuple.columns().map(size).sum()
+    let as_str = |column: Result<StrColumn<'_>, _>| match column.unwrap() {
+        StrColumn::Null | StrColumn::Unchanged => 0,
+        StrColumn::Text(text) => text.len(),
+        StrColumn::Binary(bytes) => bytes.len(),
+    };
+    let sum = tuple.columns().map(size).sum();
+    assert_eq!(tuple.str_columns().map(as_str).sum::<usize>(), sum);
+    sum
 }
 
 #[test]

@@ -294,3 +294,29 @@ async fn a_new_timeline_needs_a_failover_slot() {
     let error = old.check_system(&now, "s", Lsn::ZERO).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongServer, "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_given_up_for_idleness() {
+    let server = start(ServerConfig::new()).await;
+    // Earlier servers give logical slots of a primary up only for the log they hold.
+    if server.version() < 18 {
+        return;
+    }
+    ready(&server, &SlotOptions::new()).await;
+    let mut client = sql(&server).await;
+    client.execute("ALTER SYSTEM SET idle_replication_slot_timeout = '1s'").await.unwrap();
+    client.execute("SELECT pg_reload_conf()").await.unwrap();
+    let end = Instant::now() + LIMIT;
+    while client.slot("s").await.unwrap().unwrap().check().is_ok() {
+        // Slots are looked at by checkpoints.
+        client.execute("INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t").await.unwrap();
+        client.execute("CHECKPOINT").await.unwrap();
+        assert!(Instant::now() < end, "the slot was never given up");
+    }
+    let status = client.slot("s").await.unwrap().unwrap();
+    assert_eq!(status.invalidation_reason.as_deref(), Some("idle_timeout"));
+    assert_eq!(status.check().unwrap_err().kind(), ErrorKind::SlotInvalidated);
+    let error = replication(&server).await.start_replication(options()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SlotInvalidated, "{error}");
+    assert!(!error.is_retryable());
+}

@@ -15,7 +15,7 @@ use std::io::Read as _;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use pg_walstream::protocol::{LogicalReplicationMessage, LogicalReplicationParser, TupleData};
-use pgoutput::{Column, Decoder, Message, ProtocolVersion, Tuple, replication::Frame};
+use pgoutput::{Column, Decoder, Message, ProtocolVersion, StrColumn, Tuple, replication::Frame};
 use pgwire_replication::protocol::replication::{ReplicationCopyData, parse_copy_data};
 
 /// What a decoder saw.
@@ -62,6 +62,38 @@ fn row(tuple: Tuple<'_>, digest: &mut Digest) {
         match column.unwrap() {
             Column::Text(bytes) | Column::Binary(bytes) => digest.value(bytes),
             Column::Null | Column::Unchanged => digest.nulls += 1,
+        }
+    }
+}
+
+/// The same with text as `str`.
+fn ours_str(messages: &[Bytes]) -> Digest {
+    let mut digest = Digest::default();
+    let mut decoder = Decoder::new(ProtocolVersion::V1);
+    for message in messages {
+        match decoder.decode(message).unwrap() {
+            Message::Insert(insert) => str_row(insert.new, &mut digest),
+            Message::Update(update) => {
+                if let Some(old) = update.old {
+                    str_row(old.tuple(), &mut digest);
+                }
+                str_row(update.new, &mut digest);
+            }
+            Message::Delete(delete) => str_row(delete.old.tuple(), &mut digest),
+            _ => {}
+        }
+    }
+    digest
+}
+
+#[inline]
+fn str_row(tuple: Tuple<'_>, digest: &mut Digest) {
+    digest.rows += 1;
+    for column in tuple.str_columns() {
+        match column.unwrap() {
+            StrColumn::Text(text) => digest.value(text.as_bytes()),
+            StrColumn::Binary(bytes) => digest.value(bytes),
+            StrColumn::Null | StrColumn::Unchanged => digest.nulls += 1,
         }
     }
 }
@@ -195,12 +227,14 @@ fn main() {
         assert!(digest.rows > 4_000 && digest.values > 50_000, "{digest:?}");
         assert_eq!(digest, pg_walstream(&messages));
         assert_eq!(digest, walk(&messages));
+        assert_eq!(digest, ours_str(&messages));
         assert_eq!(our_messages(&messages), digest.values + digest.nulls);
         assert_eq!(our_frames(&frames), pgwire_frames(&frames));
 
         let mut group = criterion.benchmark_group(format!("decode/{name}"));
         group.throughput(Throughput::Elements(digest.rows));
         group.bench_function("ours", |b| b.iter(|| ours(black_box(&messages))));
+        group.bench_function("ours_str", |b| b.iter(|| ours_str(black_box(&messages))));
         group.bench_function("ours_lazy", |b| b.iter(|| our_messages(black_box(&messages))));
         group.bench_function("pg_walstream", |b| b.iter(|| pg_walstream(black_box(&messages))));
         group.bench_function("walk", |b| b.iter(|| walk(black_box(&messages))));

@@ -1,7 +1,8 @@
 //! Targets of `pgoutput`.
 
 use pgoutput::{
-    Column, Decoder, Error, Message, ProtocolVersion, Relations, Streaming, Tuple,
+    Column, Decoder, Error, ErrorKind, Message, ProtocolVersion, Relations, StrColumn, Streaming,
+    Tuple,
     assembly::{self, Assembler, MemorySpool},
     copy::{CopyDecoder, Row},
     replication::Frame,
@@ -163,6 +164,7 @@ fn touch(message: &Message<'_>, bytes: &[u8], relations: &mut Relations) {
 }
 
 fn walk(tuple: Tuple<'_>, bytes: &[u8]) {
+    strings(tuple, bytes);
     let mut columns = tuple.columns();
     let mut read = 0;
     while let Some(column) = columns.next() {
@@ -178,6 +180,30 @@ fn walk(tuple: Tuple<'_>, bytes: &[u8]) {
         read += 1;
     }
     assert_eq!(read, tuple.len());
+}
+
+/// The columns as strings are the columns, up to the first text that is not UTF-8.
+fn strings(tuple: Tuple<'_>, bytes: &[u8]) {
+    let mut strings = tuple.str_columns();
+    for column in tuple.columns() {
+        let string = strings.next();
+        if let Ok(Column::Text(value)) = column
+            && std::str::from_utf8(value).is_err()
+        {
+            let Some(Err(error)) = string else { panic!("{string:?} instead of an error") };
+            assert_eq!(error.kind(), ErrorKind::InvalidUtf8);
+            check(error, bytes);
+            break;
+        }
+        let string = string.map(|string| match string? {
+            StrColumn::Null => Ok(Column::Null),
+            StrColumn::Unchanged => Ok(Column::Unchanged),
+            StrColumn::Text(text) => Ok(Column::Text(text.as_bytes())),
+            StrColumn::Binary(value) => Ok(Column::Binary(value)),
+        });
+        assert_eq!(string, Some(column));
+    }
+    assert!(strings.next().is_none());
 }
 
 fn check(error: Error, bytes: &[u8]) {

@@ -44,6 +44,7 @@ mod lsn;
 mod message;
 mod relation;
 pub mod replication;
+mod text;
 mod time;
 mod transaction;
 mod tuple;
@@ -59,6 +60,7 @@ pub use message::{
     ReplicaIdentity, Truncate, TypeName, Update,
 };
 pub use relation::{Observed, OwnedColumn, OwnedRelation, Relations};
+pub use text::{StrColumn, StrColumns};
 pub use time::PgTime;
 pub use transaction::{
     Begin, BeginPrepare, Commit, CommitPrepared, Prepare, RollbackPrepared, StreamAbort,

@@ -121,9 +121,19 @@ pub enum Column<'a> {
 #[derive(Debug, Clone)]
 #[must_use = "iterators do nothing until read"]
 pub struct Columns<'a> {
-    cursor: Cursor<'a>,
-    left: u16,
+    pub(crate) cursor: Cursor<'a>,
+    pub(crate) left: u16,
     failed: bool,
+}
+
+impl Columns<'_> {
+    /// An error so many bytes before the end of the column that was read last. Ends the iteration.
+    #[inline(always)] // A call would keep the iterator in memory.
+    pub(crate) const fn fail_in_last(&mut self, kind: ErrorKind, before_end: usize) -> Error {
+        self.left = 0;
+        self.failed = true;
+        Error::new(kind, self.cursor.offset().saturating_sub(before_end))
+    }
 }
 
 impl<'a> Iterator for Columns<'a> {

@@ -3,7 +3,7 @@
 //! `cargo bench -p benches --bench pgoutput_receive [-- --quick]` starts a PostgreSQL of its own,
 //! loads the rows, and runs each receiver in a process of its own on a copy of the same slot: what
 //! the system says a process has used is then what receiving costs. It prints a table, best run of
-//! each receiver.
+//! each receiver. Then, on a server where there is nothing to catch up with, how long a row takes.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -49,7 +49,7 @@ fn main() {
         && mode == "receive"
     {
         let rows = rows.parse().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = runtime();
         let seen = runtime.block_on(async {
             match receiver.as_str() {
                 "pgwire-replication" => pgwire(port.parse().unwrap(), slot, rows).await,
@@ -63,6 +63,11 @@ fn main() {
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let (transactions, runs) = if quick { (100, 1) } else { (1000, 3) };
     measure(transactions, runs);
+    latency(if quick { 200 } else { 2000 });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// What one run took.
@@ -113,6 +118,97 @@ fn measure(transactions: u64, runs: usize) {
     }
 }
 
+/// How long a row takes to a receiver that has caught up: from the answer to its INSERT to the
+/// Commit message, in one process with the session that inserts.
+fn latency(rows: usize) {
+    let config = ServerConfig::new().with_setting("wal_level", "logical");
+    let server = Postgres::start(config).unwrap();
+    sql(&server, "CREATE TABLE t (id int PRIMARY KEY)");
+    sql(&server, "CREATE PUBLICATION p FOR TABLE t");
+    println!();
+    println!("caught up, {rows} rows one after the other, from commit to receiver");
+    println!("| receiver | pause between rows, ms | median, µs | 99 of 100, µs |");
+    println!("|---|---|---|---|");
+    for pause in [0, 5] {
+        for receiver in ["pgwire-replication", "pgoutput"] {
+            sql(&server, "TRUNCATE t");
+            sql(&server, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')");
+            let (port, pause) = (server.port(), Duration::from_millis(pause));
+            let mut took = runtime().block_on(async {
+                match receiver {
+                    "pgoutput" => our_latency(port, rows, pause).await,
+                    _ => pgwire_latency(port, rows, pause).await,
+                }
+            });
+            took.sort();
+            println!(
+                "| {receiver} | {} | {} | {} |",
+                pause.as_millis(),
+                took[rows / 2].as_micros(),
+                took[rows * 99 / 100].as_micros()
+            );
+            sql(&server, "SELECT pg_drop_replication_slot('s')");
+        }
+    }
+}
+
+fn url(port: u16) -> Config {
+    let url = format!("postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
+    Config::parse(&url).unwrap()
+}
+
+/// Inserts a row and says when the server had committed it.
+async fn insert(client: &mut Client, row: usize, pause: Duration) -> Instant {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+    client.execute(&format!("INSERT INTO t VALUES ({row})")).await.unwrap();
+    Instant::now()
+}
+
+async fn our_latency(port: u16, rows: usize, pause: Duration) -> Vec<Duration> {
+    let mut client = Client::connect(&url(port)).await.unwrap();
+    let replication = Client::connect_replication(&url(port)).await.unwrap();
+    let mut stream = replication.start_replication(StreamOptions::new("s", ["p"])).await.unwrap();
+    let mut took = Vec::new();
+    for row in 0..rows {
+        let receive = async {
+            loop {
+                let batch = stream.next().await.unwrap().unwrap();
+                for frame in batch.frames() {
+                    if let Frame::XLogData { data: [b'C', ..], .. } = Frame::decode(frame).unwrap()
+                    {
+                        return Instant::now();
+                    }
+                }
+            }
+        };
+        let (committed, received) = tokio::join!(insert(&mut client, row, pause), receive);
+        took.push(received.saturating_duration_since(committed));
+    }
+    stream.stop().await.unwrap();
+    took
+}
+
+async fn pgwire_latency(port: u16, rows: usize, pause: Duration) -> Vec<Duration> {
+    let mut client = Client::connect(&url(port)).await.unwrap();
+    let mut replication = pgwire_client(port, "s").await;
+    let mut took = Vec::new();
+    for row in 0..rows {
+        let receive = async {
+            while !matches!(
+                replication.recv().await.unwrap().unwrap(),
+                ReplicationEvent::Commit { .. }
+            ) {}
+            Instant::now()
+        };
+        let (committed, received) = tokio::join!(insert(&mut client, row, pause), receive);
+        took.push(received.saturating_duration_since(committed));
+    }
+    replication.shutdown().await.unwrap();
+    took
+}
+
 /// Makes the table, its publication, the slot `base` and the rows; gives the end of the WAL.
 fn load(server: &Postgres, transactions: u64) -> String {
     sql(server, TABLE);
@@ -145,8 +241,7 @@ fn load(server: &Postgres, transactions: u64) -> String {
 
 /// One statement in a session of its own; the first column of its first row.
 fn sql(server: &Postgres, statement: &str) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let config = Config::parse(&server.url("postgres")).unwrap();
         let mut client = Client::connect(&config).await.unwrap();
         let rows = client.query(statement).await.unwrap();
@@ -215,8 +310,7 @@ fn reaped(process: &str) -> Duration {
 
 /// Receives with this family's client; `touch` also decodes every message and every column.
 async fn ours(port: &str, slot: &str, rows: u64, touch: bool) -> u64 {
-    let url = format!("postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
-    let client = Client::connect_replication(&Config::parse(&url).unwrap()).await.unwrap();
+    let client = Client::connect_replication(&url(port.parse().unwrap())).await.unwrap();
     let mut stream = client.start_replication(StreamOptions::new(slot, ["p"])).await.unwrap();
     let mut decoder = Decoder::new(ProtocolVersion::V1);
     let (mut seen, mut bytes) = (0, 0);
@@ -249,11 +343,15 @@ async fn ours(port: &str, slot: &str, rows: u64, touch: bool) -> u64 {
     seen
 }
 
-async fn pgwire(port: u16, slot: &str, rows: u64) -> u64 {
+async fn pgwire_client(port: u16, slot: &str) -> ReplicationClient {
     let config = ReplicationConfig::new("127.0.0.1", "postgres", "", "postgres", slot, "p")
         .with_port(port)
         .with_tls(TlsConfig::disabled());
-    let mut client = ReplicationClient::connect(config).await.unwrap();
+    ReplicationClient::connect(config).await.unwrap()
+}
+
+async fn pgwire(port: u16, slot: &str, rows: u64) -> u64 {
+    let mut client = pgwire_client(port, slot).await;
     let mut seen = 0;
     while seen < rows {
         match client.recv().await.unwrap().unwrap() {

@@ -3,7 +3,7 @@
 # if none is given. Servers that are not there are fetched by scripts/fetch-postgres.
 set -eu
 cd "$(dirname "$0")/../.."
-servers=$(scripts/fetch-postgres "$@")
+servers=$(scripts/fetch-postgres --tls "$@")
 echo "$servers" | while read -r major programs; do
     echo "== PostgreSQL $major"
     PG_BIN=$programs cargo test -q -p pgoutput-wire --all-features \

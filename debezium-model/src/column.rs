@@ -10,7 +10,12 @@
 /// | `with_enum_labels` | `pg_enum.enumlabel` by `enumsortorder`, of the type or its elements |
 /// | `with_element_type` | `pg_type.typelem` of an array type |
 /// | `with_base_type` | `pg_type.typbasetype` of a domain, followed to the end |
+/// | `with_dimensions` | `attndims` |
+/// | `with_replica_identity` | whether old rows have it: all columns after `REPLICA IDENTITY FULL` |
 /// | `with_snapshot_size` | none: what Debezium takes the column for while it reads a snapshot |
+///
+/// With a replica identity of an index, [`Fidelity::Corrected`](crate::Fidelity::Corrected) wants the
+/// places in that index for the key.
 ///
 /// Columns have to be those that arrive in rows, in that order: generated columns, for example,
 /// are not streamed before PostgreSQL 18, so they have to be left out there.
@@ -37,6 +42,8 @@ pub struct ColumnDef {
     pub(crate) element: Option<(u32, String)>,
     pub(crate) base: Option<(u32, String, i32)>,
     pub(crate) snapshot_size: bool,
+    pub(crate) dimensions: usize,
+    pub(crate) identity: bool,
 }
 
 impl ColumnDef {
@@ -55,6 +62,8 @@ impl ColumnDef {
             element: None,
             base: None,
             snapshot_size: false,
+            dimensions: 0,
+            identity: false,
         }
     }
 
@@ -117,6 +126,24 @@ impl ColumnDef {
     #[must_use]
     pub fn with_snapshot_size(mut self) -> Self {
         self.snapshot_size = true;
+        self
+    }
+
+    /// The same column with the number of dimensions its array type is declared with; at most six
+    /// count, as in PostgreSQL. Debezium knows of one only, so they matter to
+    /// [`Fidelity::Corrected`](crate::Fidelity::Corrected) alone.
+    #[must_use]
+    pub fn with_dimensions(mut self, dimensions: usize) -> Self {
+        self.dimensions = dimensions.min(6);
+        self
+    }
+
+    /// The same column, old rows having its value. Without any such column the old rows of a table
+    /// have those of its key, as with the default replica identity. Only
+    /// [`Fidelity::Corrected`](crate::Fidelity::Corrected) asks for it.
+    #[must_use]
+    pub fn with_replica_identity(mut self) -> Self {
+        self.identity = true;
         self
     }
 

@@ -4,13 +4,17 @@ use std::borrow::Cow;
 
 use crate::kind::Kind;
 use crate::schema::DefaultValue;
-use crate::value::{Raw, Scalar, ValueScratch, convert};
+use crate::value::{Raw, Reading, Scalar, ValueScratch, convert};
 
 /// The default of a column in its schema, if the expression is one whose value is known without
 /// asking the server.
-pub(crate) fn default_value(kind: &Kind, expression: &str) -> Option<DefaultValue> {
+pub(crate) fn default_value(
+    kind: &Kind,
+    expression: &str,
+    reading: Reading,
+) -> Option<DefaultValue> {
     // Debezium gives no default to these.
-    if matches!(kind, Kind::Bytea(_) | Kind::Array(_) | Kind::Lost(_) | Kind::Hstore(_)) {
+    if matches!(kind, Kind::Bytea(_) | Kind::Array(..) | Kind::Lost(_) | Kind::Hstore(_)) {
         return None;
     }
     let text = match parse(expression)? {
@@ -18,7 +22,7 @@ pub(crate) fn default_value(kind: &Kind, expression: &str) -> Option<DefaultValu
         Expression::Function => Cow::Borrowed(stand_in(kind)?),
     };
     let mut scratch = ValueScratch::default();
-    Some(match convert(kind, Raw::Text(text.as_bytes()), &mut scratch).ok()? {
+    Some(match convert(kind, Raw::Text(text.as_bytes()), reading, &mut scratch).ok()? {
         Scalar::Bool(value) => DefaultValue::Boolean(value),
         Scalar::Int(value) => DefaultValue::Integer(value.into()),
         Scalar::Long(value) => DefaultValue::Integer(value),
@@ -167,10 +171,11 @@ mod tests {
     use crate::kind::Kind;
     use crate::mapping::Mapping;
     use crate::schema::DefaultValue;
+    use crate::value::Reading;
 
     fn value(oid: u32, name: &str, typmod: i32, expression: &str) -> Option<DefaultValue> {
         let column = ColumnDef::new("c", oid, name).with_typmod(typmod);
-        default_value(&Kind::of(&column, &Mapping::default()).unwrap(), expression)
+        default_value(&Kind::of(&column, &Mapping::default()).unwrap(), expression, Reading::Stream)
     }
 
     #[test]

@@ -58,6 +58,20 @@ pub enum ErrorKind {
         /// Columns of the row.
         found: usize,
     },
+    /// The server did not send the value because it did not change, and nothing can stand for it.
+    #[error(
+        "value was not sent, and nothing can stand for it; read the row again, or set REPLICA IDENTITY FULL"
+    )]
+    Unavailable,
+    /// The value is null, in a column that is not.
+    #[error("null in a column that is not null")]
+    UnexpectedNull,
+    /// The old row does not have a column of the key.
+    #[error("the replica identity lacks a column of the key")]
+    IncompleteIdentity,
+    /// A mask would give all rows the same key.
+    #[error("a column of the key can be hashed, if it is text, but not masked")]
+    MaskedKey,
     /// The operation needs a row that the change does not carry.
     #[error("change without the row its operation needs")]
     MissingRow,

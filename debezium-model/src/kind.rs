@@ -44,9 +44,12 @@ pub(crate) enum Kind {
     BitBool,
     /// Declared length.
     Bits(i32),
+    /// Zeros and ones as they are.
+    BitText,
     Point,
     Hstore(HstoreMode),
-    Array(Box<Self>),
+    /// Of elements that may be null, or not.
+    Array(Box<Self>, bool),
     /// A type without mapping of its own: the bytes of its text.
     Unknown,
     /// The same, with numbers as Java prints them.
@@ -196,11 +199,17 @@ impl Kind {
                 return None;
             }
             let element = Self::scalar(element_oid, element_name, typmod, column, mapping)?;
+            if mapping.fidelity == Fidelity::Corrected {
+                // An inner array is never null.
+                let innermost = Self::Array(Box::new(element), true);
+                let around = column.dimensions.saturating_sub(1);
+                let nest = |inner, _| Self::Array(Box::new(inner), false);
+                return Some((0..around).fold(innermost, nest));
+            }
             return Some(match element {
-                Self::Bits(_) | Self::BitBool if mapping.fidelity == Fidelity::Debezium => {
-                    Self::Lost(Box::new(element))
-                }
-                element => Self::Array(Box::new(element)),
+                Self::Bits(_) | Self::BitBool => Self::Lost(Box::new(element)),
+                element @ Self::Enum(_) => Self::Array(Box::new(element), false),
+                element => Self::Array(Box::new(element), true),
             });
         }
         let known = Self::scalar(type_oid, name, typmod, column, mapping);
@@ -253,6 +262,8 @@ impl Kind {
             // Without a modifier `bit` is one bit long.
             oid::BIT if typmod <= 1 => Self::BitBool,
             oid::BIT => Self::Bits(typmod),
+            // The number in the bytes has lost its length and the zeros in front.
+            oid::VARBIT if mapping.fidelity == Fidelity::Corrected => Self::BitText,
             oid::VARBIT => Self::Bits(if typmod < 0 { i32::MAX } else { typmod }),
             oid::POINT => Self::Point,
             oid if oid::RANGES.contains(&oid) => Self::Opaque(TextType::Plain),
@@ -314,7 +325,7 @@ impl Kind {
                 named(ConnectType::String, "io.debezium.time.Interval")
             }
             Self::Text(text) | Self::Versioned(text) | Self::Opaque(text) => text.schema(),
-            Self::Name | Self::Char | Self::Inet | Self::Cidr | Self::MacAddr => {
+            Self::Name | Self::Char | Self::Inet | Self::Cidr | Self::MacAddr | Self::BitText => {
                 TextType::Plain.schema()
             }
             Self::Enum(labels) => named(ConnectType::String, "io.debezium.data.Enum")
@@ -338,19 +349,13 @@ impl Kind {
             Self::Hstore(HstoreMode::Map) => {
                 new(ConnectType::Map(new(ConnectType::String).optional()))
             }
-            Self::Array(element) => {
+            Self::Array(element, nulls) => {
                 let schema = element.schema();
-                let schema = if element.array_allows_null() { schema.optional() } else { schema };
-                new(ConnectType::Array(schema))
+                new(ConnectType::Array(if *nulls { schema.optional() } else { schema }))
             }
             Self::Unknown | Self::Geometric => new(ConnectType::Bytes),
             Self::Lost(element) => element.schema(),
         }
-    }
-
-    /// Whether an array of this element has optional elements; enums have not.
-    pub(crate) fn array_allows_null(&self) -> bool {
-        !matches!(self, Self::Enum(_))
     }
 
     /// Whether the values are text, so that they can be masked and hashed.
@@ -367,6 +372,7 @@ impl Kind {
                 | Self::Inet
                 | Self::Cidr
                 | Self::MacAddr
+                | Self::BitText
                 | Self::Opaque(_)
         )
     }
@@ -375,7 +381,7 @@ impl Kind {
     pub(crate) fn reads_binary(&self) -> bool {
         match self {
             Self::Opaque(_) | Self::Unknown | Self::Geometric => false,
-            Self::Array(element) => element.reads_binary(),
+            Self::Array(element, _) => element.reads_binary(),
             _ => true,
         }
     }

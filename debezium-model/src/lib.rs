@@ -66,7 +66,9 @@ pub use logical::{
     MicroDuration, MicroTime, MicroTimestamp, NanoDuration, NanoTime, NanoTimestamp, Point, Time,
     Timestamp, VariableScaleDecimal, ZonedTime, ZonedTimestamp, bits, decimal_text, moment,
 };
-pub use mapping::{BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode};
+pub use mapping::{
+    BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode, Unrepresentable,
+};
 pub use names::NameAdjustment;
 pub use op::{Op, Snapshot};
 pub use outbox::Outbox;

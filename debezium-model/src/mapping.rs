@@ -83,8 +83,20 @@ pub enum Fidelity {
     /// null while streaming.
     #[default]
     Debezium,
-    /// What the readme's table lists is done right.
+    /// What the table in the crate's documentation lists is done right.
     Corrected,
+}
+
+/// What becomes of a value that the mapped type has no room for, such as a `numeric` that is not a
+/// number, when [`Fidelity::Corrected`] is asked for. Debezium writes null, or another value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unrepresentable {
+    /// An error that names the column.
+    #[default]
+    Fail,
+    /// Null, where the column may be null; otherwise an error.
+    Null,
 }
 
 /// The options that decide how a table becomes schemas and records.
@@ -110,6 +122,7 @@ pub struct Mapping {
     pub(crate) topic_delimiter: String,
     pub(crate) flatten: Option<Flatten>,
     pub(crate) fidelity: Fidelity,
+    pub(crate) unrepresentable: Unrepresentable,
     pub(crate) unknown_types: bool,
     pub(crate) skip_unchanged: bool,
     pub(crate) columns: ColumnRules,
@@ -141,6 +154,7 @@ impl Default for Mapping {
             topic_delimiter: ".".to_owned(),
             flatten: None,
             fidelity: Fidelity::default(),
+            unrepresentable: Unrepresentable::default(),
             unknown_types: false,
             skip_unchanged: false,
             columns: ColumnRules::default(),
@@ -231,6 +245,13 @@ impl Mapping {
     #[must_use]
     pub fn with_fidelity(mut self, fidelity: Fidelity) -> Self {
         self.fidelity = fidelity;
+        self
+    }
+
+    /// The same mapping with another way with values that have no place in their mapped type.
+    #[must_use]
+    pub fn with_unrepresentable(mut self, policy: Unrepresentable) -> Self {
+        self.unrepresentable = policy;
         self
     }
 

@@ -178,6 +178,8 @@ struct Inner {
     table: Table,
     key: Option<Row>,
     row: Row,
+    /// Of old rows, where they differ.
+    before: Option<Row>,
     metadata: Metadatas,
     /// Column with the topic.
     route_by: Option<usize>,
@@ -197,6 +199,7 @@ impl Table {
                 table: self.clone(),
                 key,
                 row,
+                before: Row::before(self),
                 metadata: Metadatas::new(self),
                 route_by,
             }),
@@ -258,6 +261,7 @@ impl Plan {
                 self.single(Op::Update, image, source, ids, scratch, emit)
             }
             (Op::Delete, Some(before), _) => {
+                self.check_identity(before)?;
                 let columns = before.columns();
                 let Scratch { old_key, old_value, sequence, buffers, .. } = scratch;
                 self.key(columns, true, ids, buffers, old_key)?;
@@ -401,6 +405,7 @@ impl Plan {
         if self.inner.key.is_none() {
             return Ok(false);
         }
+        self.check_identity(before)?;
         let Scratch { key, old_key, buffers, .. } = scratch;
         self.key(before.columns(), true, ids, buffers, old_key)?;
         self.key(after, true, ids, buffers, key)?;
@@ -427,6 +432,14 @@ impl Plan {
         Ok(())
     }
 
+    /// An old row that cannot have the whole key has another key than the row had.
+    fn check_identity(&self, before: Before<'_>) -> Result<(), Error> {
+        if matches!(before, Before::Key(_)) && !self.inner.table.complete_identity() {
+            return Err(self.error(ErrorKind::IncompleteIdentity));
+        }
+        Ok(())
+    }
+
     /// Writes a value; says how many columns were unavailable.
     fn value(
         &self,
@@ -441,17 +454,19 @@ impl Plan {
         frame(ids.value, out);
         let streaming = op != Op::Read;
         let mut lost = 0;
-        let mut row = |columns: &[Column<'_>], old: Option<&[Column<'_>]>, out: &mut Vec<u8>| {
-            let result = self.inner.row.encode(columns, old, streaming, buffers, out);
-            let count = result.map_err(|(kind, column)| self.column_error(kind, column))?;
-            lost += count;
-            Ok::<(), Error>(())
-        };
+        let (new, old) = (&self.inner.row, self.inner.before.as_ref().unwrap_or(&self.inner.row));
+        let mut write =
+            |row: &Row, columns: &[Column<'_>], old: Option<&[Column<'_>]>, out: &mut Vec<u8>| {
+                let result = row.encode(columns, old, streaming, buffers, out);
+                let count = result.map_err(|(kind, column)| self.column_error(kind, column))?;
+                lost += count;
+                Ok::<(), Error>(())
+            };
         if self.inner.table.mapping().flatten.is_some() {
             match image {
-                Image::Before(before) => row(before, None, out)?,
+                Image::Before(before) => write(new, before, None, out)?,
                 Image::After { after, before, .. } => {
-                    row(after, before.map(Before::columns), out)?;
+                    write(new, after, before.map(Before::columns), out)?;
                 }
                 Image::Neither => {}
             }
@@ -461,7 +476,7 @@ impl Plan {
         match image {
             Image::Before(before) => {
                 out.push(row::PRESENT);
-                row(before, None, out)?;
+                write(old, before, None, out)?;
                 out.push(row::ABSENT);
             }
             Image::After { after, before, shown } => {
@@ -469,12 +484,12 @@ impl Plan {
                 match before {
                     Some(before) if shown => {
                         out.push(row::PRESENT);
-                        row(before, None, out)?;
+                        write(old, before, None, out)?;
                     }
                     _ => out.push(row::ABSENT),
                 }
                 out.push(row::PRESENT);
-                row(after, before, out)?;
+                write(new, after, before, out)?;
             }
             Image::Neither => out.extend_from_slice(&[row::ABSENT; 2]),
         }

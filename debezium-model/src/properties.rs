@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, ErrorKind};
 use crate::flatten::{AddedField, DeleteHandling, Flatten};
 use crate::mapping::{
-    BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode,
+    BinaryMode, DecimalMode, Fidelity, HstoreMode, IntervalMode, Mapping, TimeMode, Unrepresentable,
 };
 use crate::names::NameAdjustment;
 use crate::outbox::Outbox;
@@ -82,6 +82,10 @@ fn option(found: &mut Properties, key: &str, value: &str) -> Result<bool, Error>
         "fidelity" => {
             let words = [("debezium", Fidelity::Debezium), ("correct", Fidelity::Corrected)];
             mapping.fidelity = word(key, value, &words)?;
+        }
+        "unrepresentable.values" => {
+            let words = [("fail", Unrepresentable::Fail), ("null", Unrepresentable::Null)];
+            mapping.unrepresentable = word(key, value, &words)?;
         }
         "topic.transaction" => value.clone_into(&mut mapping.transaction_topic),
         "topic.heartbeat.prefix" | "heartbeat.topics.prefix" => {

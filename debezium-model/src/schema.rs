@@ -161,6 +161,14 @@ impl ConnectSchema {
         self.edit(|inner| inner.default = Some(default))
     }
 
+    /// The same schema, optional and without default.
+    pub(crate) fn nullable(self) -> Self {
+        self.edit(|inner| {
+            inner.optional = true;
+            inner.default = None;
+        })
+    }
+
     /// The schema of an added metadata field: the same value, optional and without default.
     pub(crate) fn bare_optional(&self) -> Self {
         self.clone().edit(|inner| {

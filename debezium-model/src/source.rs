@@ -131,10 +131,14 @@ pub(crate) fn transaction_schema() -> ConnectSchema {
 }
 
 /// Schema of the whole event around a row.
-pub(crate) fn envelope_schema(name: &str, row: &ConnectSchema) -> ConnectSchema {
+pub(crate) fn envelope_schema(
+    name: &str,
+    before: &ConnectSchema,
+    row: &ConnectSchema,
+) -> ConnectSchema {
     let row = row.clone().optional();
     ConnectSchema::new(fields(vec![
-        ("before", row.clone()),
+        ("before", before.clone().optional()),
         ("after", row),
         ("source", source_schema()),
         ("transaction", transaction_schema()),

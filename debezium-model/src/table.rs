@@ -5,12 +5,13 @@ use crate::default_value::default_value;
 use crate::error::{Error, ErrorKind};
 use crate::flatten::{DeleteHandling, Metadata};
 use crate::kind::Kind;
-use crate::mapping::Mapping;
+use crate::mapping::{Fidelity, Mapping};
 use crate::names::{Dots, topic_name};
 use crate::rules::Rule;
 use crate::schema::{ConnectField, ConnectSchema, ConnectType};
 use crate::source::{envelope_schema, source_schema, transaction_schema};
 use crate::source_type::size;
+use crate::value::Reading;
 
 /// Schema and name of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -87,6 +88,9 @@ struct Inner {
     /// Texts of the fields that routers add to the key.
     #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
     key_tail: Vec<String>,
+    /// Whether all columns of the key are in old rows.
+    #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
+    complete_identity: bool,
     key: Option<ConnectSchema>,
     value: ConnectSchema,
 }
@@ -110,6 +114,8 @@ pub(crate) struct Mapped {
     pub(crate) field: ConnectField,
     /// In keys, where options for single columns do not reach.
     pub(crate) key_field: ConnectField,
+    /// In old rows, where it is otherwise there.
+    pub(crate) before_field: Option<ConnectField>,
     /// What becomes of its values, but not in keys.
     #[cfg_attr(not(feature = "avro"), allow(dead_code, reason = "records need it"))]
     pub(crate) rules: Vec<Rule>,
@@ -149,7 +155,8 @@ impl Table {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidTable`] when positions in the primary key repeat or leave a gap, or
-    /// when two columns end up with the same field name.
+    /// when two columns end up with the same field name; [`ErrorKind::MaskedKey`] when
+    /// [`Fidelity::Corrected`] is asked for and an option would mask a column of the key.
     pub fn new(
         topic_prefix: &str,
         id: TableId,
@@ -186,6 +193,21 @@ impl Table {
         for (place, column) in columns.iter_mut().enumerate() {
             column.in_key = key_places.contains(&place);
         }
+        let corrected = mapping.fidelity == Fidelity::Corrected;
+        let mut complete_identity = true;
+        if corrected {
+            check_masks(&id, &columns)?;
+            let given = columns.iter().any(|column| column.def.identity);
+            for column in &mut columns {
+                let MappedColumn { def, mapped, in_key, .. } = column;
+                let sent = if given { def.identity } else { def.key_position.is_some() };
+                complete_identity &= sent || !*in_key;
+                if let Some(mapped) = mapped.as_mut().filter(|_| !sent && def.not_null) {
+                    let ConnectField { name, schema } = mapped.field.clone();
+                    mapped.before_field = Some(ConnectField { name, schema: schema.nullable() });
+                }
+            }
+        }
         let schema_name =
             |suffix: &str| mapping.schema_names.adjust(&format!("{name}.{suffix}"), Dots::Separate);
         let mapped = |place: &usize| columns.get(*place)?.mapped.as_ref();
@@ -205,8 +227,23 @@ impl Table {
         let key = (!key_fields.is_empty()).then(|| {
             ConnectSchema::new(ConnectType::Struct(key_fields)).with_name(&schema_name("Key"))
         });
+        if let Some(flatten) = &mapping.flatten
+            && flatten.deletes == DeleteHandling::Rewrite
+        {
+            // Old rows and new ones share a schema.
+            for mapped in columns.iter_mut().filter_map(|column| column.mapped.as_mut()) {
+                if let Some(before) = mapped.before_field.take() {
+                    mapped.field = before;
+                }
+            }
+        }
         let mut row: Vec<ConnectField> =
             columns.iter().filter_map(|column| column.field().cloned()).collect();
+        let shown = columns.iter().filter(|column| column.in_value);
+        let old: Vec<ConnectField> = shown
+            .filter_map(|column| column.mapped.as_ref())
+            .map(|mapped| mapped.before_field.as_ref().unwrap_or(&mapped.field).clone())
+            .collect();
         if let Some(flatten) = &mapping.flatten {
             if flatten.deletes == DeleteHandling::Rewrite {
                 let text = ConnectSchema::new(ConnectType::String).optional();
@@ -218,9 +255,15 @@ impl Table {
         }
         check_names(&id, &row)?;
         let row_name = schema_name("Value");
+        let same = row == old;
         let row = ConnectSchema::new(ConnectType::Struct(row)).with_name(&row_name);
         let value = match &mapping.flatten {
-            None => envelope_schema(&schema_name("Envelope"), &row),
+            None if same => envelope_schema(&schema_name("Envelope"), &row, &row),
+            None => {
+                let old = ConnectSchema::new(ConnectType::Struct(old));
+                let old = old.with_name(&schema_name("Before"));
+                envelope_schema(&schema_name("Envelope"), &old, &row)
+            }
             Some(_) => row,
         };
         let mapping = mapping.clone();
@@ -234,6 +277,7 @@ impl Table {
             columns,
             key_places,
             key_tail,
+            complete_identity,
             key,
             value,
         };
@@ -294,6 +338,12 @@ impl Table {
         &self.inner.key_tail
     }
 
+    /// Whether an old row always has the whole key.
+    #[cfg(feature = "avro")]
+    pub(crate) fn complete_identity(&self) -> bool {
+        self.inner.complete_identity
+    }
+
     /// The options the table was mapped with.
     #[must_use]
     pub fn mapping(&self) -> &Mapping {
@@ -352,6 +402,25 @@ fn key_places(id: &TableId, columns: &[ColumnDef], mapping: &Mapping) -> Result<
     Ok(if given.is_empty() { key.into_iter().map(|(_, place)| place).collect() } else { given })
 }
 
+/// Masked keys would all be the same, so that a log's compaction keeps one row of all.
+fn check_masks(id: &TableId, columns: &[MappedColumn]) -> Result<(), Error> {
+    let masked = columns.iter().filter(|column| column.in_key).find(|column| {
+        column.mapped.as_ref().is_some_and(|mapped| {
+            mapped.rules.iter().any(|rule| match rule {
+                Rule::Mask(_) => true,
+                Rule::Hash(_) => !mapped.kind.is_text(),
+                Rule::Truncate(_) | Rule::Propagate => false,
+            })
+        })
+    });
+    match masked {
+        Some(column) => {
+            Err(Error::column(ErrorKind::MaskedKey, &id.to_string(), column.def.name()))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The error names the field, which is the column's name after adjustment.
 fn check_names(id: &TableId, fields: &[ConnectField]) -> Result<(), Error> {
     let mut names = std::collections::HashSet::new();
@@ -367,7 +436,12 @@ fn map_column(def: ColumnDef, id: &TableId, mapping: &Mapping) -> MappedColumn {
         if !def.not_null {
             schema = schema.optional();
         }
-        if let Some(default) = def.default.as_deref().and_then(|text| default_value(&kind, text)) {
+        let reading = match mapping.fidelity {
+            Fidelity::Debezium => Reading::Stream,
+            Fidelity::Corrected => Reading::Exact,
+        };
+        let default = def.default.as_deref();
+        if let Some(default) = default.and_then(|text| default_value(&kind, text, reading)) {
             schema = schema.with_default(default);
         }
         let name = mapping.field_names.adjust(&def.name, Dots::Adjust);
@@ -386,7 +460,7 @@ fn map_column(def: ColumnDef, id: &TableId, mapping: &Mapping) -> MappedColumn {
             schema = schema.with_source_type(&def);
         }
         let field = ConnectField::new(&name, schema);
-        Mapped { kind, field, key_field, rules: treatment.value }
+        Mapped { kind, field, key_field, before_field: None, rules: treatment.value }
     });
     let in_value = mapping.columns.includes(id, &def.name);
     MappedColumn { def, mapped, in_value, in_key: false }

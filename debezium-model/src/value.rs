@@ -51,6 +51,17 @@ pub(crate) enum Scalar<'a> {
     },
 }
 
+/// What is done about values that Debezium does not give as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// As Debezium while streaming.
+    Stream,
+    /// As Debezium in a snapshot.
+    Snapshot,
+    /// As they are.
+    Exact,
+}
+
 /// Reused buffers of a conversion.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ValueScratch {
@@ -60,24 +71,14 @@ pub(crate) struct ValueScratch {
     bytes: Vec<u8>,
 }
 
-/// Converts as [`convert`] does, but for what a snapshot of Debezium gives differently.
-pub(crate) fn convert_snapshot<'a>(
-    kind: &Kind,
-    raw: Raw<'a>,
-    scratch: &'a mut ValueScratch,
-) -> Result<Scalar<'a>, ErrorKind> {
-    match kind {
-        Kind::Date(days) => java_date::snapshot_date(*days, raw, &mut scratch.text),
-        kind => convert(kind, raw, scratch),
-    }
-}
-
 /// Converts everything but arrays and `hstore` maps, which have no single value.
 pub(crate) fn convert<'a>(
     kind: &Kind,
     raw: Raw<'a>,
+    reading: Reading,
     scratch: &'a mut ValueScratch,
 ) -> Result<Scalar<'a>, ErrorKind> {
+    let exact = reading == Reading::Exact;
     Ok(match kind {
         Kind::Bool => Scalar::Bool(match raw {
             Raw::Text(b"t" | b"true") | Raw::Binary([1]) => true,
@@ -108,12 +109,15 @@ pub(crate) fn convert<'a>(
             Raw::Text(text) => ascii(text)?.parse().map_err(|_| ErrorKind::MalformedText)?,
             Raw::Binary(bytes) => f64::from_be_bytes(fixed(bytes)?),
         }),
-        Kind::Numeric(mode) => decimal::numeric(*mode, raw, scratch)?,
-        Kind::Money(mode) => decimal::money(*mode, raw, scratch)?,
-        Kind::Date(days) => temporal::date(*days, raw, &mut scratch.text)?,
-        Kind::Time(unit) => temporal::time(*unit, raw, &mut scratch.text)?,
-        Kind::TimeTz => temporal::time_tz(raw, &mut scratch.text)?,
-        Kind::Timestamp(unit) => temporal::timestamp(*unit, raw, &mut scratch.text)?,
+        Kind::Numeric(mode) => decimal::numeric(*mode, raw, exact, scratch)?,
+        Kind::Money(mode) => decimal::money(*mode, raw, exact, scratch)?,
+        Kind::Date(days) if reading == Reading::Snapshot => {
+            java_date::snapshot_date(*days, raw, &mut scratch.text)?
+        }
+        Kind::Date(days) => temporal::date(*days, raw, exact, &mut scratch.text)?,
+        Kind::Time(unit) => temporal::time(*unit, raw, exact, &mut scratch.text)?,
+        Kind::TimeTz => temporal::time_tz(raw, exact, &mut scratch.text)?,
+        Kind::Timestamp(unit) => temporal::timestamp(*unit, raw, exact, &mut scratch.text)?,
         Kind::TimestampTz(digits) => temporal::timestamp_tz(*digits, raw, &mut scratch.text)?,
         Kind::Interval(mode) => temporal::interval(*mode, raw, &mut scratch.text)?,
         Kind::Text(_) | Kind::Name | Kind::Enum(_) => {
@@ -136,6 +140,7 @@ pub(crate) fn convert<'a>(
         Kind::MacAddr => Scalar::Text(net::mac(raw, &mut scratch.text)?),
         Kind::Bytea(mode) => bytea(*mode, raw, scratch)?,
         Kind::BitBool => Scalar::Bool(bits::boolean(raw)?),
+        Kind::BitText => Scalar::Text(bits::text(raw, &mut scratch.text)?),
         Kind::Bits(_) => Scalar::Bytes(bits::little_endian(raw, &mut scratch.bytes)?),
         Kind::Point => point(raw)?,
         Kind::Hstore(HstoreMode::Json) => {
@@ -153,7 +158,7 @@ pub(crate) fn convert<'a>(
             Raw::Binary(_) => return Err(ErrorKind::UnsupportedBinary),
         },
         Kind::Lost(_) => Scalar::Null,
-        Kind::Hstore(HstoreMode::Map) | Kind::Array(_) => return Err(ErrorKind::OutOfRange),
+        Kind::Hstore(HstoreMode::Map) | Kind::Array(..) => return Err(ErrorKind::OutOfRange),
     })
 }
 

@@ -12,11 +12,13 @@ use crate::value::Scalar;
 
 /// Appends the datum that stands for an unavailable value of a kind, if it has one: text and
 /// bytes have the placeholder itself, arrays of numbers its bytes as numbers, arrays of UUIDs its
-/// name-based UUID.
-pub(super) fn placeholder(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
+/// name-based UUID. When `exact`, arrays have none that would pass for values of their type.
+pub(super) fn placeholder(kind: &Kind, text: &str, exact: bool, out: &mut Vec<u8>) -> bool {
     let bytes = text.as_bytes();
     match kind {
-        Kind::Text(_) | Kind::Versioned(_) | Kind::Opaque(_) => write_string(text, out),
+        Kind::Text(_) | Kind::Versioned(_) | Kind::Opaque(_) | Kind::BitText => {
+            write_string(text, out)
+        }
         Kind::Bytea(BinaryMode::Bytes) | Kind::Unknown => write_scalar(&Scalar::Bytes(bytes), out),
         Kind::Bytea(BinaryMode::Base64) => write_string(&STANDARD.encode(bytes), out),
         Kind::Bytea(BinaryMode::Base64UrlSafe) => write_string(&URL_SAFE.encode(bytes), out),
@@ -39,20 +41,20 @@ pub(super) fn placeholder(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
             write_string(text, out);
             write_long(0, out);
         }
-        Kind::Array(element) => match **element {
+        Kind::Array(element, _) => match **element {
             Kind::Text(_) => {
                 write_long(1, out);
                 out.push(PRESENT);
                 write_string(text, out);
                 write_long(0, out);
             }
-            Kind::Uuid => {
+            Kind::Uuid if !exact => {
                 write_long(1, out);
                 out.push(PRESENT);
                 write_string(&name_uuid(bytes), out);
                 write_long(0, out);
             }
-            Kind::Int32 | Kind::Int64 | Kind::Date(Days::Debezium | Days::Connect) => {
+            Kind::Int32 | Kind::Int64 | Kind::Date(Days::Debezium | Days::Connect) if !exact => {
                 if let Some(count) = i32::try_from(bytes.len()).ok().filter(|count| *count > 0) {
                     write_int(count, out);
                 }

@@ -7,15 +7,14 @@ use pgoutput::Column;
 
 use crate::error::ErrorKind;
 use crate::kind::Kind;
-use crate::mapping::{Fidelity, HstoreMode};
+use crate::mapping::{Fidelity, HstoreMode, Unrepresentable};
 use crate::plan::placeholder::placeholder;
 use crate::plan::treat::{self, Treat};
-use crate::schema::DefaultValue;
+use crate::rules::Rule;
+use crate::schema::{ConnectSchema, DefaultValue};
 use crate::source_type::size;
 use crate::table::{Mapped, MappedColumn, Table};
-use crate::value::{
-    ArrayItem, Elements, Pairs, Raw, Scalar, ValueScratch, convert, convert_snapshot, zero,
-};
+use crate::value::{ArrayItem, Elements, Pairs, Raw, Reading, Scalar, ValueScratch, convert, zero};
 
 /// Index of the null branch of a union whose default is null.
 pub(super) const ABSENT: u8 = 0;
@@ -43,36 +42,60 @@ struct Slot {
     kind: Kind,
     /// Branch of the union, before the value.
     branch: Option<u8>,
-    /// The whole of it when the column is null.
-    null: Vec<u8>,
-    /// The whole of it when the server did not send the value.
-    unavailable: Vec<u8>,
+    /// The whole of it when the column is null; `None` where that is an error.
+    null: Option<Vec<u8>>,
+    /// The whole of it when the server did not send the value; `None` where nothing can stand for
+    /// it.
+    unavailable: Option<Vec<u8>>,
     /// Comes out null while streaming, in values.
     lost: bool,
     /// What stands for null stands for everything.
     constant: bool,
     treat: Option<Treat>,
-    /// Values that have no representation are errors.
+    /// Values are written as they are.
     strict: bool,
+    /// What becomes of those that have no representation then.
+    policy: Unrepresentable,
 }
 
 impl Row {
     /// The columns of a key, in its order.
     pub(super) fn key(table: &Table) -> Self {
+        let strict = table.mapping().fidelity == Fidelity::Corrected;
         let slot = |column: &MappedColumn| {
             let mapped = column.mapped.as_ref()?;
-            Some(Slot::new(position(column, table)?, mapped, None, table))
+            let Mapped { kind, key_field, rules, .. } = mapped;
+            // Debezium shows in the key what it hides in the row.
+            let hashes: &[Rule] = if strict { rules } else { &[] };
+            let plan = Treat::plan_key(hashes, kind);
+            let place = position(column, table)?;
+            Some(Slot::new(place, kind, &key_field.schema, plan, false, table))
         };
         Self { slots: table.key_columns().filter_map(slot).collect() }
     }
 
     /// The columns of a value.
     pub(super) fn value(table: &Table) -> Self {
+        Self::image(table, |mapped| &mapped.field.schema)
+    }
+
+    /// The columns of an old row, where they differ from those of a value.
+    pub(super) fn before(table: &Table) -> Option<Self> {
+        let mut mapped = table.columns().iter().filter_map(|column| column.mapped.as_ref());
+        mapped.any(|mapped| mapped.before_field.is_some()).then(|| {
+            Self::image(table, |mapped| {
+                &mapped.before_field.as_ref().unwrap_or(&mapped.field).schema
+            })
+        })
+    }
+
+    fn image(table: &Table, schema: impl Fn(&Mapped) -> &ConnectSchema) -> Self {
+        let strict = table.mapping().fidelity == Fidelity::Corrected;
         let slot = |(place, column): (usize, &MappedColumn)| {
             let mapped = column.mapped.as_ref().filter(|_| column.in_value)?;
-            let strict = table.mapping().fidelity == Fidelity::Corrected;
-            let plan = Treat::plan(&mapped.rules, &mapped.kind, size(&column.def).0, strict);
-            Some(Slot::new(place, mapped, Some(plan), table))
+            let kind = &mapped.kind;
+            let plan = Treat::plan(&mapped.rules, kind, size(&column.def).0, strict);
+            Some(Slot::new(place, kind, schema(mapped), plan, true, table))
         };
         Self { slots: table.columns().iter().enumerate().filter_map(slot).collect() }
     }
@@ -105,14 +128,17 @@ impl Row {
         let mut unavailable = 0;
         for slot in &self.slots {
             if slot.constant {
-                out.extend_from_slice(&slot.null);
+                slot.write_null(out)?;
                 continue;
             }
             let column = columns.get(slot.column).copied();
             let raw = match column {
                 Some(Column::Unchanged) => {
                     let Some(raw) = raw(old.and_then(|old| old.get(slot.column).copied())) else {
-                        out.extend_from_slice(&slot.unavailable);
+                        let Some(stand_in) = &slot.unavailable else {
+                            return Err((ErrorKind::Unavailable, slot.column));
+                        };
+                        out.extend_from_slice(stand_in);
                         unavailable += 1;
                         continue;
                     };
@@ -121,7 +147,7 @@ impl Row {
                 column => raw(column),
             };
             let Some(raw) = raw.filter(|_| !(streaming && slot.lost)) else {
-                out.extend_from_slice(&slot.null);
+                slot.write_null(out)?;
                 continue;
             };
             let start = out.len();
@@ -129,14 +155,19 @@ impl Row {
             match write_value(slot, raw, streaming, buffers, out) {
                 Ok(Written::Value) => {}
                 // Nothing is lost without a word.
-                Ok(Written::Null) if slot.strict => {
+                Ok(Written::Null) | Err(ErrorKind::OutOfRange)
+                    if slot.strict
+                        && (slot.policy == Unrepresentable::Fail || !slot.optional()) =>
+                {
                     return Err((ErrorKind::OutOfRange, slot.column));
                 }
-                Ok(Written::Null) => {
-                    out.truncate(start);
-                    out.extend_from_slice(&slot.null);
+                Err(kind) if kind != ErrorKind::OutOfRange || !slot.strict => {
+                    return Err((kind, slot.column));
                 }
-                Err(kind) => return Err((kind, slot.column)),
+                Ok(Written::Null) | Err(_) => {
+                    out.truncate(start);
+                    slot.write_null(out)?;
+                }
             }
         }
         Ok(unavailable)
@@ -156,11 +187,17 @@ fn raw(column: Option<Column<'_>>) -> Option<Raw<'_>> {
 }
 
 impl Slot {
-    /// `plan` says what becomes of the values; a key has none.
-    fn new(column: usize, mapped: &Mapped, plan: Option<treat::Plan>, table: &Table) -> Self {
+    /// `plan` says what becomes of the values.
+    fn new(
+        column: usize,
+        kind: &Kind,
+        schema: &ConnectSchema,
+        plan: treat::Plan,
+        in_value: bool,
+        table: &Table,
+    ) -> Self {
         let mapping = table.mapping();
-        let kind = &mapped.kind;
-        let schema = if plan.is_some() { &mapped.field.schema } else { &mapped.key_field.schema };
+        let strict = mapping.fidelity == Fidelity::Corrected;
         let default = schema.default_value();
         // The branch of the default is the first one of the union.
         let (value_branch, null_branch) = match (schema.is_optional(), default) {
@@ -171,26 +208,26 @@ impl Slot {
         let mut null = Vec::new();
         match (default, null_branch) {
             (None, Some(branch)) => null.push(branch),
-            (Some(_), Some(branch)) if mapping.fidelity == Fidelity::Corrected => null.push(branch),
+            (Some(_), Some(branch)) if strict => null.push(branch),
             (Some(default), _) => {
                 null.extend(value_branch);
                 write_default(default, &mut null);
             }
             (None, None) => write_zero(kind, &mut null),
         }
-        let lost = plan.is_some() && *kind == Kind::Name && mapping.fidelity == Fidelity::Debezium;
+        let lost = in_value && *kind == Kind::Name && !strict;
         let mut treat = None;
         let mut constant = false;
         match plan {
-            Some(treat::Plan::Constant(text)) => {
+            treat::Plan::Constant(text) => {
                 null.clear();
                 null.extend(value_branch);
                 write_string(&text, &mut null);
                 constant = true;
             }
-            Some(treat::Plan::Nothing) => constant = true,
-            Some(treat::Plan::Treat(found)) => treat = Some(found),
-            Some(treat::Plan::Plain) | None => {}
+            treat::Plan::Nothing => constant = true,
+            treat::Plan::Treat(found) => treat = Some(found),
+            treat::Plan::Plain => {}
         }
         let mut unavailable = Vec::from_iter(value_branch);
         let stand_in = Scalar::Text(&mapping.placeholder);
@@ -198,12 +235,27 @@ impl Slot {
             Some(treat) if kind.is_text() => {
                 treat.write(kind, &stand_in, &mut String::new(), &mut unavailable);
             }
-            _ if placeholder(kind, &mapping.placeholder, &mut unavailable) => {}
+            _ if placeholder(kind, &mapping.placeholder, strict, &mut unavailable) => {}
             _ => unavailable.clone_from(&null),
         }
-        let (kind, branch) = (kind.clone(), value_branch);
-        let strict = mapping.fidelity == Fidelity::Corrected;
-        Self { column, kind, branch, null, unavailable, lost, constant, treat, strict }
+        // The placeholder is all that tells that a value is not there.
+        let has_stand_in = !strict || unavailable != null;
+        let lenient = mapping.unrepresentable == Unrepresentable::Null && null_branch.is_some();
+        let unavailable = Some(unavailable).filter(|_| has_stand_in || lenient);
+        let null = Some(null).filter(|_| !strict || constant || null_branch.is_some());
+        let (kind, branch, policy) = (kind.clone(), value_branch, mapping.unrepresentable);
+        Self { column, kind, branch, null, unavailable, lost, constant, treat, strict, policy }
+    }
+
+    /// Whether the column may be null.
+    fn optional(&self) -> bool {
+        self.branch.is_some()
+    }
+
+    fn write_null(&self, out: &mut Vec<u8>) -> Result<(), (ErrorKind, usize)> {
+        let null = self.null.as_ref().ok_or((ErrorKind::UnexpectedNull, self.column))?;
+        out.extend_from_slice(null);
+        Ok(())
     }
 }
 
@@ -221,11 +273,22 @@ fn write_value(
     buffers: &mut Buffers,
     out: &mut Vec<u8>,
 ) -> Result<Written, ErrorKind> {
-    let convert = if streaming || slot.strict { convert } else { convert_snapshot };
+    let reading = match (slot.strict, streaming) {
+        (true, _) => Reading::Exact,
+        (false, true) => Reading::Stream,
+        (false, false) => Reading::Snapshot,
+    };
     match &slot.kind {
-        Kind::Array(element) => array(element, slot.strict, raw, buffers, out),
+        Kind::Array(element, nulls) => {
+            let elements = Elements::new(raw)?;
+            let mut array = Array { leaf: element, nulls: *nulls, reading, depth: 1 };
+            while let Kind::Array(inner, nulls) = array.leaf {
+                (array.leaf, array.nulls, array.depth) = (inner, *nulls, array.depth + 1);
+            }
+            array.write(elements, array.depth, buffers, out)
+        }
         Kind::Hstore(HstoreMode::Map) => map(raw, buffers, out),
-        kind => Ok(match convert(kind, raw, &mut buffers.value)? {
+        kind => Ok(match convert(kind, raw, reading, &mut buffers.value)? {
             Scalar::Null => Written::Null,
             scalar => {
                 match &slot.treat {
@@ -238,42 +301,65 @@ fn write_value(
     }
 }
 
-/// One block with its count, then the block of none that ends an array.
-fn array(
-    element: &Kind,
-    strict: bool,
-    raw: Raw<'_>,
-    buffers: &mut Buffers,
-    out: &mut Vec<u8>,
-) -> Result<Written, ErrorKind> {
-    let mut elements = Elements::new(raw)?;
-    let count = elements.count(&mut buffers.element)?;
-    if count > 0 {
-        write_count(count, out)?;
-    }
-    let optional = element.array_allows_null();
-    while let Some(item) = elements.next(&mut buffers.element)? {
-        let scalar = match item {
-            ArrayItem::Value(raw) => match convert(element, raw, &mut buffers.value)? {
-                Scalar::Null if strict => return Ok(Written::Null),
-                scalar => scalar,
-            },
-            ArrayItem::Nested if strict => return Ok(Written::Null),
-            ArrayItem::Null | ArrayItem::Nested => Scalar::Null,
-        };
-        match (scalar, optional) {
-            (Scalar::Null, true) => out.push(ABSENT),
-            (Scalar::Null, false) => return Ok(Written::Null),
-            (scalar, _) => {
-                if optional {
-                    out.push(PRESENT);
+/// How an array is written.
+#[derive(Clone, Copy)]
+struct Array<'k> {
+    /// What is in the innermost arrays.
+    leaf: &'k Kind,
+    /// Whether that may be null.
+    nulls: bool,
+    reading: Reading,
+    /// How many arrays are in each other.
+    depth: usize,
+}
+
+impl Array<'_> {
+    /// One block with its count, then the block of none that ends an array.
+    fn write(
+        self,
+        mut elements: Elements<'_>,
+        depth: usize,
+        buffers: &mut Buffers,
+        out: &mut Vec<u8>,
+    ) -> Result<Written, ErrorKind> {
+        let exact = self.reading == Reading::Exact;
+        let count = elements.count(&mut buffers.element)?;
+        if count > 0 {
+            write_count(count, out)?;
+        }
+        while let Some(item) = elements.next(&mut buffers.element)? {
+            let scalar = match item {
+                ArrayItem::Nested(inner) if depth > 1 => {
+                    match self.write(inner, depth - 1, buffers, out)? {
+                        Written::Value => continue,
+                        Written::Null => return Ok(Written::Null),
+                    }
                 }
-                write_scalar(&scalar, out);
+                // Declared with other dimensions than it has.
+                _ if depth > 1 => return Ok(Written::Null),
+                ArrayItem::Value(raw) => {
+                    match convert(self.leaf, raw, self.reading, &mut buffers.value)? {
+                        Scalar::Null if exact => return Ok(Written::Null),
+                        scalar => scalar,
+                    }
+                }
+                ArrayItem::Nested(_) if exact => return Ok(Written::Null),
+                ArrayItem::Null | ArrayItem::Nested(_) => Scalar::Null,
+            };
+            match (scalar, self.nulls) {
+                (Scalar::Null, true) => out.push(ABSENT),
+                (Scalar::Null, false) => return Ok(Written::Null),
+                (scalar, nulls) => {
+                    if nulls {
+                        out.push(PRESENT);
+                    }
+                    write_scalar(&scalar, out);
+                }
             }
         }
+        write_long(0, out);
+        Ok(Written::Value)
     }
-    write_long(0, out);
-    Ok(Written::Value)
 }
 
 fn map(raw: Raw<'_>, buffers: &mut Buffers, out: &mut Vec<u8>) -> Result<Written, ErrorKind> {
@@ -331,7 +417,7 @@ pub(super) fn write_scalar(scalar: &Scalar<'_>, out: &mut Vec<u8>) {
 
 fn write_zero(kind: &Kind, out: &mut Vec<u8>) {
     match kind {
-        Kind::Array(_) | Kind::Hstore(HstoreMode::Map) => write_long(0, out),
+        Kind::Array(..) | Kind::Hstore(HstoreMode::Map) => write_long(0, out),
         _ => write_scalar(&zero(kind), out),
     }
 }

@@ -58,6 +58,14 @@ impl Treat {
         Plan::Treat(treat)
     }
 
+    /// What becomes of a column of a key: hashes are whole, so that rows stay apart, and nothing
+    /// is cut.
+    pub(super) fn plan_key(rules: &[Rule], kind: &Kind) -> Plan {
+        let hashes = rules.iter().filter(|rule| matches!(rule, Rule::Hash(_)));
+        let hashes: Vec<Rule> = hashes.cloned().collect();
+        Self::plan(&hashes, kind, -1, false)
+    }
+
     /// Writes what becomes of a value. `text` is a buffer the value does not borrow from.
     pub(super) fn write(
         &self,

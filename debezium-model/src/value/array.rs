@@ -3,13 +3,14 @@
 use super::{Raw, utf8};
 use crate::error::ErrorKind;
 
-/// An element of the outermost dimension.
+/// An element of the outermost dimension; its value may be in a buffer, its elements are where they
+/// were.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum ArrayItem<'a> {
+pub(crate) enum ArrayItem<'b, 'a> {
     Null,
-    Value(Raw<'a>),
+    Value(Raw<'b>),
     /// An inner array; Debezium maps one dimension only.
-    Nested,
+    Nested(Elements<'a>),
 }
 
 /// The elements of an array, read one after the other.
@@ -17,8 +18,9 @@ pub(crate) enum ArrayItem<'a> {
 pub(crate) enum Elements<'a> {
     /// What follows the opening brace or the last element; `true` before the first element.
     Text(&'a [u8], bool),
-    /// The rest, how many elements are left, and whether they are inner arrays.
-    Binary(&'a [u8], usize, bool),
+    /// The rest, how many elements are left, and the lengths of the inner arrays that they are, if
+    /// any: the dimensions after the first, eight bytes each.
+    Binary(&'a [u8], usize, &'a [u8]),
 }
 
 impl<'a> Elements<'a> {
@@ -40,30 +42,30 @@ impl<'a> Elements<'a> {
             Raw::Binary(bytes) => {
                 // Dimensions, a flag for nulls, the element type; each dimension has a length
                 // and a lower bound (`array_send`).
-                let (header, mut rest) =
+                let (header, rest) =
                     bytes.split_first_chunk::<12>().ok_or(ErrorKind::MalformedBinary)?;
                 let [d0, d1, d2, d3, ..] = *header;
                 let dimensions = i32::from_be_bytes([d0, d1, d2, d3]);
                 if !(0..=6).contains(&dimensions) {
                     return Err(ErrorKind::MalformedBinary);
                 }
-                let mut count = 0;
-                for dimension in 0..dimensions {
-                    let (bounds, tail) =
-                        rest.split_first_chunk::<8>().ok_or(ErrorKind::MalformedBinary)?;
-                    let [l0, l1, l2, l3, ..] = *bounds;
-                    let length = usize::try_from(i32::from_be_bytes([l0, l1, l2, l3]))
-                        .map_err(|_| ErrorKind::MalformedBinary)?;
-                    if dimension == 0 {
-                        count = length;
-                    }
-                    rest = tail;
-                }
+                let bounds = usize::try_from(dimensions).unwrap_or(0) * 8;
+                let (bounds, elements) =
+                    rest.split_at_checked(bounds).ok_or(ErrorKind::MalformedBinary)?;
+                let Some((count, inner)) = dimension(bounds)? else {
+                    return if elements.is_empty() {
+                        Ok(Self::Binary(elements, 0, bounds))
+                    } else {
+                        Err(ErrorKind::MalformedBinary)
+                    };
+                };
                 // Each element takes at least its length; so the count is backed by bytes.
-                if count > rest.len() / 4 || (count == 0 && !rest.is_empty()) {
+                let total = product(inner)?.checked_mul(count);
+                let backed = total.is_some_and(|total| total <= elements.len() / 4);
+                if !backed || (total == Some(0) && !(elements.is_empty() && inner.is_empty())) {
                     return Err(ErrorKind::MalformedBinary);
                 }
-                Ok(Self::Binary(rest, count, dimensions > 1))
+                Ok(Self::Binary(elements, count, inner))
             }
         }
     }
@@ -72,7 +74,7 @@ impl<'a> Elements<'a> {
     pub(crate) fn next<'b>(
         &mut self,
         buffer: &'b mut Vec<u8>,
-    ) -> Result<Option<ArrayItem<'b>>, ErrorKind>
+    ) -> Result<Option<ArrayItem<'b, 'a>>, ErrorKind>
     where
         'a: 'b,
     {
@@ -90,7 +92,11 @@ impl<'a> Elements<'a> {
                     _ => return Err(ErrorKind::MalformedText),
                 };
                 let (item, tail) = match text.first() {
-                    Some(b'{') => (ArrayItem::Nested, skip_nested(text)?),
+                    Some(b'{') => {
+                        let tail = skip_nested(text)?;
+                        let inner = text.get(1..text.len() - tail.len()).unwrap_or_default();
+                        (ArrayItem::Nested(Self::Text(inner, true)), tail)
+                    }
                     Some(b'"') => {
                         let tail = unescape(text, buffer)?;
                         (ArrayItem::Value(Raw::Text(buffer)), tail)
@@ -107,17 +113,21 @@ impl<'a> Elements<'a> {
                 *rest = tail;
                 Ok(Some(item))
             }
-            Self::Binary(rest, left, nested) => {
+            Self::Binary(rest, left, bounds) => {
                 let Some(next) = left.checked_sub(1) else {
-                    return if rest.is_empty() || *nested {
+                    return if rest.is_empty() {
                         Ok(None)
                     } else {
                         Err(ErrorKind::MalformedBinary)
                     };
                 };
                 *left = next;
-                if *nested {
-                    return Ok(Some(ArrayItem::Nested));
+                if let Some((count, inner)) = dimension(bounds)? {
+                    let tail = skip_elements(rest, product(bounds)?)?;
+                    let length = rest.len() - tail.len();
+                    let elements = rest.get(..length).unwrap_or_default();
+                    *rest = tail;
+                    return Ok(Some(ArrayItem::Nested(Self::Binary(elements, count, inner))));
                 }
                 let (length, tail) =
                     rest.split_first_chunk::<4>().ok_or(ErrorKind::MalformedBinary)?;
@@ -146,6 +156,39 @@ impl<'a> Elements<'a> {
         }
         Ok(count)
     }
+}
+
+/// The length of the first dimension, and the dimensions in it.
+fn dimension(bounds: &[u8]) -> Result<Option<(usize, &[u8])>, ErrorKind> {
+    let Some(([l0, l1, l2, l3, ..], inner)) = bounds.split_first_chunk::<8>() else {
+        return Ok(None);
+    };
+    let length = usize::try_from(i32::from_be_bytes([*l0, *l1, *l2, *l3]))
+        .map_err(|_| ErrorKind::MalformedBinary)?;
+    Ok(Some((length, inner)))
+}
+
+/// How many elements an array of these dimensions has; one without dimensions is an element.
+fn product(mut bounds: &[u8]) -> Result<usize, ErrorKind> {
+    let mut total = 1_usize;
+    while let Some((length, inner)) = dimension(bounds)? {
+        total = total.checked_mul(length).ok_or(ErrorKind::MalformedBinary)?;
+        bounds = inner;
+    }
+    Ok(total)
+}
+
+/// What follows a number of elements.
+fn skip_elements(mut rest: &[u8], count: usize) -> Result<&[u8], ErrorKind> {
+    for _ in 0..count {
+        let (length, tail) = rest.split_first_chunk::<4>().ok_or(ErrorKind::MalformedBinary)?;
+        let length = match i32::from_be_bytes(*length) {
+            -1 => 0,
+            length => usize::try_from(length).map_err(|_| ErrorKind::MalformedBinary)?,
+        };
+        rest = tail.get(length..).ok_or(ErrorKind::MalformedBinary)?;
+    }
+    Ok(rest)
 }
 
 /// Copies a string in double quotes without them; a backslash protects the next byte.

@@ -12,6 +12,34 @@ pub(super) fn boolean(raw: Raw<'_>) -> Result<bool, ErrorKind> {
     }
 }
 
+/// The zeros and ones.
+pub(super) fn text<'a>(raw: Raw<'a>, out: &'a mut String) -> Result<&'a str, ErrorKind> {
+    match raw {
+        Raw::Text(text) if text.iter().all(|bit| matches!(bit, b'0' | b'1')) => {
+            std::str::from_utf8(text).map_err(|_| ErrorKind::MalformedText)
+        }
+        Raw::Text(_) => Err(ErrorKind::MalformedText),
+        Raw::Binary(bytes) => {
+            let (count, bytes) = counted(bytes)?;
+            out.clear();
+            let bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+            out.extend(bits.take(count).map(|bit| char::from(b'0' + bit)));
+            Ok(out)
+        }
+    }
+}
+
+/// How many bits there are, and the bytes they are in.
+fn counted(bytes: &[u8]) -> Result<(usize, &[u8]), ErrorKind> {
+    let (count, bytes) = bytes.split_first_chunk::<4>().ok_or(ErrorKind::MalformedBinary)?;
+    let count =
+        usize::try_from(i32::from_be_bytes(*count)).map_err(|_| ErrorKind::MalformedBinary)?;
+    if bytes.len() != count.div_ceil(8) {
+        return Err(ErrorKind::MalformedBinary);
+    }
+    Ok((count, bytes))
+}
+
 /// The bits as a number, in little-endian bytes without zero bytes at the end.
 pub(super) fn little_endian<'a>(raw: Raw<'_>, out: &'a mut Vec<u8>) -> Result<&'a [u8], ErrorKind> {
     out.clear();
@@ -31,13 +59,7 @@ pub(super) fn little_endian<'a>(raw: Raw<'_>, out: &'a mut Vec<u8>) -> Result<&'
             }
         }
         Raw::Binary(bytes) => {
-            let (count, bytes) =
-                bytes.split_first_chunk::<4>().ok_or(ErrorKind::MalformedBinary)?;
-            let count = usize::try_from(i32::from_be_bytes(*count))
-                .map_err(|_| ErrorKind::MalformedBinary)?;
-            if bytes.len() != count.div_ceil(8) {
-                return Err(ErrorKind::MalformedBinary);
-            }
+            let (count, bytes) = counted(bytes)?;
             // The last byte is filled from the left, so everything moves right by its free bits.
             let free = (8 - count % 8) % 8;
             let mut carried = 0_u16;
@@ -88,6 +110,9 @@ mod tests {
             let (mut a, mut b) = (Vec::new(), Vec::new());
             let from_text = little_endian(Raw::Text(&text), &mut a).unwrap();
             let from_binary = little_endian(Raw::Binary(&binary), &mut b).unwrap();
+            let mut printed = String::new();
+            let again = super::text(Raw::Binary(&binary), &mut printed).unwrap();
+            assert_eq!(again.as_bytes(), text);
             assert_eq!(from_text, from_binary, "{length}");
             let number = from_text.iter().rev().fold(0_u128, |n, byte| n << 8 | u128::from(*byte));
             let expected = text.iter().fold(0_u128, |n, bit| n << 1 | u128::from(*bit == b'1'));

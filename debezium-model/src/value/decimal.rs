@@ -16,9 +16,12 @@ struct Digits<'a> {
     fraction: &'a [u8],
 }
 
+/// `exact` keeps zeros at the end of a number without declared scale, and the server's words for
+/// what is no number.
 pub(super) fn numeric<'a>(
     mode: Decimal,
     raw: Raw<'a>,
+    exact: bool,
     scratch: &'a mut ValueScratch,
 ) -> Result<Scalar<'a>, ErrorKind> {
     let text = match raw {
@@ -29,18 +32,19 @@ pub(super) fn numeric<'a>(
         }
     };
     let special = match text {
-        b"NaN" => Some((f64::NAN, "NAN")),
-        b"Infinity" => Some((f64::INFINITY, "POSITIVE_INFINITY")),
-        b"-Infinity" => Some((f64::NEG_INFINITY, "NEGATIVE_INFINITY")),
+        b"NaN" => Some((f64::NAN, "NAN", "NaN")),
+        b"Infinity" => Some((f64::INFINITY, "POSITIVE_INFINITY", "Infinity")),
+        b"-Infinity" => Some((f64::NEG_INFINITY, "NEGATIVE_INFINITY", "-Infinity")),
         _ => None,
     };
     match (special, mode) {
-        (Some((value, _)), Decimal::Double) => Ok(Scalar::Double(value)),
-        (Some((_, name)), Decimal::Text(_)) => Ok(Scalar::Text(name)),
+        (Some((value, ..)), Decimal::Double) => Ok(Scalar::Double(value)),
+        (Some((_, _, name)), Decimal::Text(_)) if exact => Ok(Scalar::Text(name)),
+        (Some((_, name, _)), Decimal::Text(_)) => Ok(Scalar::Text(name)),
         (Some(_), _) => Ok(Scalar::Null),
         (None, _) => {
             let digits = Digits::parse(text)?;
-            digits.map(mode, &mut scratch.text, &mut scratch.limbs, &mut scratch.bytes)
+            digits.map(mode, exact, &mut scratch.text, &mut scratch.limbs, &mut scratch.bytes)
         }
     }
 }
@@ -50,6 +54,7 @@ pub(super) fn numeric<'a>(
 pub(super) fn money<'a>(
     mode: Decimal,
     raw: Raw<'a>,
+    exact: bool,
     scratch: &'a mut ValueScratch,
 ) -> Result<Scalar<'a>, ErrorKind> {
     let cents = match raw {
@@ -69,9 +74,11 @@ pub(super) fn money<'a>(
     let mut digits = Digits { negative: cents < 0, whole, fraction };
     if let Decimal::Fixed(_, scale) | Decimal::Text(Some(scale)) = mode {
         // Fewer digits than the currency has: cut, the only case where information goes.
-        digits.fraction = fraction.get(..scale.min(2)).unwrap_or(fraction);
+        if !exact {
+            digits.fraction = fraction.get(..scale.min(2)).unwrap_or(fraction);
+        }
     }
-    digits.map(mode, &mut scratch.text, &mut scratch.limbs, &mut scratch.bytes)
+    digits.map(mode, exact, &mut scratch.text, &mut scratch.limbs, &mut scratch.bytes)
 }
 
 /// The digits of text such as `-$1,234.56`, `$-1.00` or `(1.00)`, in hundredths.
@@ -130,6 +137,7 @@ impl<'a> Digits<'a> {
     fn map<'s>(
         self,
         mode: Decimal,
+        exact: bool,
         text: &'s mut String,
         limbs: &mut Vec<u64>,
         bytes: &'s mut Vec<u8>,
@@ -141,7 +149,7 @@ impl<'a> Digits<'a> {
                 Ok(Scalar::Bytes(bytes))
             }
             Decimal::Variable => {
-                let digits = self.without_zeros();
+                let digits = if exact { self } else { self.without_zeros() };
                 let scale = digits.fraction.len();
                 digits.unscaled(scale, limbs, bytes);
                 let scale = i32::try_from(scale).map_err(|_| ErrorKind::OutOfRange)?;
@@ -343,7 +351,7 @@ mod tests {
     fn unscaled(text: &str, scale: usize) -> Vec<u8> {
         let mut scratch = ValueScratch::default();
         let mode = Decimal::Fixed(None, scale);
-        match numeric(mode, Raw::Text(text.as_bytes()), &mut scratch).unwrap() {
+        match numeric(mode, Raw::Text(text.as_bytes()), false, &mut scratch).unwrap() {
             Scalar::Bytes(bytes) => bytes.to_vec(),
             other => panic!("{other:?}"),
         }

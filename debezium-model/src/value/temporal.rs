@@ -19,6 +19,10 @@ const INFINITE_DAYS: (i64, i64) = (-2_147_472_692, -2_147_472_691);
 /// The JDBC driver's stand-ins for infinite timestamps, in milliseconds since 1970.
 const INFINITE_MILLIS: (i64, i64) = (9_223_372_036_825_200, -9_223_372_036_832_400);
 
+/// The server's words, which Debezium gives for `timestamptz`.
+const INFINITY: &str = "infinity";
+const MINUS_INFINITY: &str = "-infinity";
+
 /// A moment, whole seconds since 1970 apart from the microseconds after them: together they do
 /// not fit 64 bits at the end of PostgreSQL's range.
 #[derive(Clone, Copy)]
@@ -28,13 +32,21 @@ enum Moment {
     MinusInfinity,
 }
 
+/// What is infinite is the least or the greatest number of all when `exact`.
 pub(super) fn date<'a>(
     days: Days,
     raw: Raw<'_>,
+    exact: bool,
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
     let count = match read_date(raw)? {
         Date::Finite(count) => count,
+        Date::Infinity if exact && days == Days::Iso => return Ok(Scalar::Text(INFINITY)),
+        Date::MinusInfinity if exact && days == Days::Iso => {
+            return Ok(Scalar::Text(MINUS_INFINITY));
+        }
+        Date::Infinity if exact => i32::MAX.into(),
+        Date::MinusInfinity if exact => i32::MIN.into(),
         Date::Infinity => INFINITE_DAYS.0,
         Date::MinusInfinity => INFINITE_DAYS.1,
     };
@@ -78,9 +90,11 @@ pub(super) fn finish(days: Days, count: i64, cut: i32, out: &mut String) -> Scal
     Scalar::Int(cut)
 }
 
+/// 24:00 is one time of day and 00:00 another when `exact`.
 pub(super) fn time<'a>(
     unit: TimeUnit,
     raw: Raw<'_>,
+    exact: bool,
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
     let micros = match raw {
@@ -100,15 +114,21 @@ pub(super) fn time<'a>(
         TimeUnit::Nanos => Scalar::Long(micros * 1000),
         TimeUnit::Iso => {
             out.clear();
-            push_time(micros % DAY_MICROS, Fraction::Trimmed, out);
+            let micros = if exact { micros } else { micros % DAY_MICROS };
+            push_time(micros, Fraction::Trimmed, out);
             out.push('Z');
             Scalar::Text(out)
         }
     })
 }
 
-/// Binary is microseconds and the zone in seconds *west* of Greenwich.
-pub(super) fn time_tz<'a>(raw: Raw<'_>, out: &'a mut String) -> Result<Scalar<'a>, ErrorKind> {
+/// Binary is microseconds and the zone in seconds *west* of Greenwich. 24:00 keeps its zone when
+/// `exact`, because in another it would be a time of another day.
+pub(super) fn time_tz<'a>(
+    raw: Raw<'_>,
+    exact: bool,
+    out: &'a mut String,
+) -> Result<Scalar<'a>, ErrorKind> {
     let (micros, west) = match raw {
         Raw::Text(text) => {
             let mut parser = Parser(text);
@@ -125,24 +145,50 @@ pub(super) fn time_tz<'a>(raw: Raw<'_>, out: &'a mut String) -> Result<Scalar<'a
         }
     };
     out.clear();
+    if exact && micros == DAY_MICROS {
+        push_time(micros, Fraction::Trimmed, out);
+        push_offset(-west, out);
+        return Ok(Scalar::Text(out));
+    }
     push_time((micros + west * SECOND).rem_euclid(DAY_MICROS), Fraction::Trimmed, out);
     out.push('Z');
     Ok(Scalar::Text(out))
 }
 
+/// What is infinite is the least or the greatest number of all when `exact`, and what a number has
+/// no room for is an error.
 pub(super) fn timestamp<'a>(
     unit: TimeUnit,
     raw: Raw<'_>,
+    exact: bool,
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
     let moment = moment(raw, Zone::None)?;
     Ok(match unit {
+        TimeUnit::Iso if exact && matches!(moment, Moment::Infinity) => Scalar::Text(INFINITY),
+        TimeUnit::Iso if exact && matches!(moment, Moment::MinusInfinity) => {
+            Scalar::Text(MINUS_INFINITY)
+        }
+        TimeUnit::Millis | TimeUnit::Connect | TimeUnit::Micros
+            if exact && matches!(moment, Moment::Infinity) =>
+        {
+            Scalar::Long(i64::MAX)
+        }
+        TimeUnit::Millis | TimeUnit::Connect | TimeUnit::Micros
+            if exact && matches!(moment, Moment::MinusInfinity) =>
+        {
+            Scalar::Long(i64::MIN)
+        }
         TimeUnit::Millis | TimeUnit::Connect => Scalar::Long(match moment {
             Moment::Finite { seconds, micros } => seconds * 1000 + micros / 1000,
             Moment::Infinity => INFINITE_MILLIS.0,
             Moment::MinusInfinity => INFINITE_MILLIS.1,
         }),
         TimeUnit::Micros => Scalar::Long(match moment {
+            Moment::Finite { seconds, micros } if exact => seconds
+                .checked_mul(SECOND)
+                .and_then(|whole| whole.checked_add(micros))
+                .ok_or(ErrorKind::OutOfRange)?,
             // Java's conversion of the seconds saturates and the sum then wraps; it matters only
             // after the year 294247.
             Moment::Finite { seconds, micros } => {
@@ -178,8 +224,8 @@ pub(super) fn timestamp_tz<'a>(
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
     Ok(Scalar::Text(match moment(raw, Zone::Offset)? {
-        Moment::Infinity => "infinity",
-        Moment::MinusInfinity => "-infinity",
+        Moment::Infinity => INFINITY,
+        Moment::MinusInfinity => MINUS_INFINITY,
         Moment::Finite { seconds, micros } => {
             out.clear();
             push_moment(seconds, micros, Fraction::Digits(digits), out);
@@ -458,6 +504,22 @@ fn push_time(micros: i64, fraction: Fraction, out: &mut String) {
     out.push(':');
     push_padded(seconds % 60, 2, out);
     push_fraction(micros % SECOND, fraction, out);
+}
+
+/// `Z`, or hours and what else is not zero.
+fn push_offset(east: i64, out: &mut String) {
+    if east == 0 {
+        return out.push('Z');
+    }
+    out.push(if east < 0 { '-' } else { '+' });
+    let seconds = east.abs();
+    push_padded(seconds / 3600, 2, out);
+    out.push(':');
+    push_padded(seconds / 60 % 60, 2, out);
+    if seconds % 60 != 0 {
+        out.push(':');
+        push_padded(seconds % 60, 2, out);
+    }
 }
 
 fn push_fraction(micros: i64, fraction: Fraction, out: &mut String) {

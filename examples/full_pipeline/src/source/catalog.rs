@@ -1,7 +1,9 @@
 //! What the replication stream does not say: defaults, nullability, keys, enum labels and type
 //! modifiers, asked of the catalog once per new or changed relation.
 
-use debezium_model::ColumnDef;
+use std::collections::HashSet;
+
+use debezium_model::{ColumnDef, Fidelity};
 use pgoutput::{
     Lsn,
     client::{Client, Row, quote_literal},
@@ -126,6 +128,31 @@ pub(crate) async fn all_tables(client: &mut Client) -> Result<Vec<TableFacts>, E
     rows.iter().map(unneeded_identity).collect()
 }
 
+/// Every table of the database under whose name rows are streamed, or would be: of a partitioned
+/// table either itself or its leaves, as the publication says.
+pub(crate) async fn tables_once(
+    client: &mut Client,
+    publication: &str,
+) -> Result<Vec<TableFacts>, Error> {
+    let sql = format!(
+        "WITH published AS (SELECT c.oid FROM pg_publication_tables p \
+           JOIN pg_namespace n ON n.nspname = p.schemaname \
+           JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename \
+           WHERE p.pubname = {}) \
+         SELECT n.nspname AS schemaname, c.relname AS tablename, c.oid FROM pg_class c \
+         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
+           AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast' \
+           AND (c.oid IN (SELECT oid FROM published) OR (c.relkind = 'r' AND NOT EXISTS ( \
+             SELECT FROM pg_partition_ancestors(c.oid) AS a(relid) \
+             WHERE a.relid IN (SELECT oid FROM published)))) \
+         ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
+        quote_literal(publication)
+    );
+    let rows = query(client, "listing the tables", &sql).await?;
+    rows.iter().map(unneeded_identity).collect()
+}
+
 /// A table that may be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableFacts {
@@ -137,8 +164,14 @@ pub(crate) struct TableFacts {
     pub(crate) lacks_identity: bool,
 }
 
-/// The columns of a table as the model wants them, in table order.
-pub(crate) async fn columns(client: &mut Client, relation: u32) -> Result<Vec<ColumnDef>, Error> {
+/// The columns of a table as the model wants them, in table order. The key is the primary key, as
+/// for Debezium, or that of the replica identity, whose columns are those that old rows have.
+pub(crate) async fn columns(
+    client: &mut Client,
+    relation: u32,
+    fidelity: Fidelity,
+) -> Result<Vec<ColumnDef>, Error> {
+    let by_identity = fidelity == Fidelity::Corrected;
     // A domain is described by the type it ends at; a type modifier of the domain counts where the
     // column has none.
     let sql = format!(
@@ -152,16 +185,20 @@ pub(crate) async fn columns(client: &mut Client, relation: u32) -> Result<Vec<Co
          resolved AS (SELECT DISTINCT ON (attnum) * FROM base ORDER BY attnum, depth DESC) \
          SELECT a.attname, a.atttypid, t.typname, a.atttypmod, a.attnotnull, \
                 CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS default, \
-                array_position(i.indkey::int2[], a.attnum) AS key_position, \
+                CASE WHEN array_position(i.indkey::int2[], a.attnum) < i.indnkeyatts \
+                  THEN array_position(i.indkey::int2[], a.attnum) END AS key_position, \
+                a.attndims, c.relreplident = 'f' AS identity, \
                 r.depth AS domain_depth, r.typid AS base_oid, bt.typname AS base_name, \
                 r.typmod AS base_typmod, e.oid AS element_oid, e.typname AS element_name, \
                 (SELECT string_agg(l.enumlabel, E'\\x01' ORDER BY l.enumsortorder) FROM pg_enum l \
                   WHERE l.enumtypid = COALESCE(e.oid, r.typid)) AS labels \
-           FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+           FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
            JOIN resolved r ON r.attnum = a.attnum JOIN pg_type bt ON bt.oid = r.typid \
            LEFT JOIN pg_type e ON e.oid = bt.typelem AND bt.typcategory = 'A' \
            LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-           LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary \
+           LEFT JOIN pg_index i ON i.indrelid = a.attrelid \
+             AND CASE WHEN {by_identity} AND c.relreplident = 'i' THEN i.indisreplident \
+                 ELSE i.indisprimary END \
           WHERE a.attrelid = {relation} AND a.attnum > 0 AND NOT a.attisdropped \
           ORDER BY a.attnum"
     );
@@ -173,7 +210,11 @@ fn column(row: &Row) -> Result<ColumnDef, Error> {
     let name = text(row, "attname")?;
     let mut column =
         ColumnDef::new(&name, number(row, "atttypid")?, row.by_name("typname").unwrap_or_default())
-            .with_typmod(number(row, "atttypmod")?);
+            .with_typmod(number(row, "atttypmod")?)
+            .with_dimensions(number(row, "attndims")?);
+    if row.by_name("identity") == Some("t") {
+        column = column.with_replica_identity();
+    }
     if row.by_name("attnotnull") == Some("t") {
         column = column.with_not_null();
     }
@@ -201,6 +242,34 @@ fn column(row: &Row) -> Result<ColumnDef, Error> {
         column = column.with_enum_labels(labels.split('\u{1}'));
     }
     Ok(column)
+}
+
+/// Names of the columns of a table whose values are streamed: without the generated ones, before
+/// PostgreSQL 18, and without those that a column list of the publication leaves out.
+pub(crate) async fn streamed_columns(
+    client: &mut Client,
+    publication: &str,
+    table: &TableFacts,
+) -> Result<HashSet<String>, Error> {
+    let version = client.server_version();
+    let (relation, publication) = (table.oid, quote_literal(publication));
+    let listed = if version < 150_000 {
+        String::new()
+    } else {
+        format!(
+            "AND COALESCE((SELECT a.attname = ANY (p.attnames) FROM pg_publication_tables p \
+               WHERE p.pubname = {publication} AND p.schemaname = {} AND p.tablename = {}), true)",
+            quote_literal(&table.schema),
+            quote_literal(&table.table)
+        )
+    };
+    let generated = if version < 180_000 { "AND a.attgenerated = ''" } else { "" };
+    let sql = format!(
+        "SELECT a.attname FROM pg_attribute a WHERE a.attrelid = {relation} AND a.attnum > 0 \
+         AND NOT a.attisdropped {generated} {listed}"
+    );
+    let rows = query(client, "asking which columns are published", &sql).await?;
+    rows.iter().map(|row| text(row, "attname")).collect()
 }
 
 /// The slot's state, or `None` when it does not exist.

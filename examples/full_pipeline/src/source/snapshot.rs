@@ -114,19 +114,24 @@ impl Source {
         let mut tables = Vec::new();
         // As Debezium: lists choose among all tables of the database; without lists, only what will
         // be followed later is read, and the tables that it is partitions of, so that their rows
-        // come twice.
+        // come twice. Corrected, every row comes once, with the columns that are streamed.
         let publication = &self.config.publication;
-        let candidates = if self.config.tables.is_given() {
-            catalog::all_tables(client).await?
-        } else if self.config.mapping.fidelity() == Fidelity::Debezium {
-            catalog::published_tables_and_parents(client, publication).await?
-        } else {
-            catalog::published_tables(client, publication).await?
+        let fidelity = self.config.mapping.fidelity();
+        let corrected = fidelity == Fidelity::Corrected;
+        let candidates = match (self.config.tables.is_given(), corrected) {
+            (true, false) => catalog::all_tables(client).await?,
+            (true, true) => catalog::tables_once(client, publication).await?,
+            (false, false) => catalog::published_tables_and_parents(client, publication).await?,
+            (false, true) => catalog::published_tables(client, publication).await?,
         };
         for published in candidates {
             if self.config.tables.includes(&published.schema, &published.table) {
-                let mut columns = catalog::columns(client, published.oid).await?;
-                if self.config.mapping.fidelity() == Fidelity::Debezium {
+                let mut columns = catalog::columns(client, published.oid, fidelity).await?;
+                if corrected {
+                    let streamed =
+                        catalog::streamed_columns(client, publication, &published).await?;
+                    columns.retain(|column| streamed.contains(column.name()));
+                } else {
                     columns = columns.into_iter().map(ColumnDef::with_snapshot_size).collect();
                 }
                 tables.push(self.compile(&published.schema, &published.table, columns).await?);

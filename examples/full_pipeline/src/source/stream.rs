@@ -312,7 +312,9 @@ impl Session<'_> {
     async fn relation(&mut self, relation: &pgoutput::Relation<'_>) -> Result<(), Error> {
         let id = relation.id.get();
         let table = if self.source.config.tables.includes(relation.namespace, relation.name) {
-            let columns = tables::merge(relation, catalog::columns(&mut self.catalog, id).await?)?;
+            let fidelity = self.source.config.mapping.fidelity();
+            let known = catalog::columns(&mut self.catalog, id, fidelity).await?;
+            let columns = tables::merge(relation, known)?;
             let table = self.source.compile(relation.namespace, relation.name, columns).await?;
             if self.binary && !table.columns().all(MappedColumn::reads_binary) {
                 self.source.text_only.store(true, Ordering::Relaxed);

@@ -85,26 +85,13 @@ impl Comparison<'_> {
         }
         // How many heartbeats there are, and rows of their query, is a matter of time.
         let compared = ours.len().min(golden.len());
-        if self.beats(topic) && compared > 0 {
+        if beats(self.scenario, topic) && compared > 0 {
             return Ok(compared);
         }
         if ours.len() != golden.len() {
             return Err(format!("{topic}: {} records instead of {}", ours.len(), golden.len()));
         }
         Ok(golden.len())
-    }
-
-    /// Whether the topic gets records as time goes by.
-    fn beats(&self, topic: &str) -> bool {
-        let options = self.scenario.options();
-        if options.get("heartbeat.interval.ms").is_none_or(|millis| *millis == "0") {
-            return false;
-        }
-        let prefix = options.get("topic.heartbeat.prefix").unwrap_or(&"__debezium-heartbeat");
-        let delimiter = options.get("topic.delimiter").unwrap_or(&".");
-        let table = topic.rsplit(delimiter).next().unwrap_or_default();
-        let query = options.get("heartbeat.action.query").copied().unwrap_or_default();
-        topic.starts_with(prefix) || query.split_whitespace().any(|word| word == table)
     }
 
     fn record(&mut self, ours: &Record, golden: &Golden) -> Result<(), String> {
@@ -222,7 +209,7 @@ impl Comparison<'_> {
 
 /// Where Debezium counts the messages of a transaction it prints an object, with an address that
 /// differs in every run, as does the place it gets in the list.
-fn forget_addresses(value: &mut Value) {
+pub(crate) fn forget_addresses(value: &mut Value) {
     let Value::Record(fields) = value else { return };
     let counts = fields.iter_mut().find(|(name, _)| name == "data_collections");
     let Some((_, Value::Union(_, counts))) = counts else { return };
@@ -243,8 +230,21 @@ fn forget_addresses(value: &mut Value) {
     counts.append(&mut moved);
 }
 
+/// Whether the topic gets records as time goes by.
+pub(crate) fn beats(scenario: &Scenario, topic: &str) -> bool {
+    let options = scenario.options();
+    if options.get("heartbeat.interval.ms").is_none_or(|millis| *millis == "0") {
+        return false;
+    }
+    let prefix = options.get("topic.heartbeat.prefix").unwrap_or(&"__debezium-heartbeat");
+    let delimiter = options.get("topic.delimiter").unwrap_or(&".");
+    let table = topic.rsplit(delimiter).next().unwrap_or_default();
+    let query = options.get("heartbeat.action.query").copied().unwrap_or_default();
+    topic.starts_with(prefix) || query.split_whitespace().any(|word| word == table)
+}
+
 /// The paths of a value that differ between runs, by what its schema says it is.
-fn unstable(schema: &str, added: &[String]) -> Vec<String> {
+pub(crate) fn unstable(schema: &str, added: &[String]) -> Vec<String> {
     const TIMES: [&str; 3] = ["ts_ms", "ts_us", "ts_ns"];
     let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
     let mut paths: Vec<String> = match schema["name"].as_str().unwrap_or_default() {
@@ -265,7 +265,7 @@ fn unstable(schema: &str, added: &[String]) -> Vec<String> {
 
 /// The fields that `transforms.*.add.fields` adds and that differ between runs, by the names they
 /// get: `source.ts_ms` becomes `__source_ts_ms`, `ts_ms:event_ts` becomes `__event_ts`.
-fn added_fields(scenario: &Scenario) -> Vec<String> {
+pub(crate) fn added_fields(scenario: &Scenario) -> Vec<String> {
     let options = scenario.options();
     let lists = options.iter().filter_map(|(key, list)| {
         let transform = key.strip_suffix(".add.fields")?;

@@ -160,6 +160,49 @@ fn descend(
     }
 }
 
+/// Hands out all paths where the trees part, and the two values. Fields go by their names, elements
+/// of arrays have no places; decimals with a scale of their own are one value.
+pub(crate) fn all_differences(
+    ours: &Value,
+    theirs: &Value,
+    unstable: &Unstable<'_>,
+    found: &mut dyn FnMut(&str, &Value, &Value),
+) {
+    collect(String::new(), ours, theirs, unstable, found);
+}
+
+fn collect(
+    path: String,
+    ours: &Value,
+    theirs: &Value,
+    unstable: &Unstable<'_>,
+    found: &mut dyn FnMut(&str, &Value, &Value),
+) {
+    match (ours, theirs) {
+        (Value::Union(_, ours), theirs) => collect(path, ours, theirs, unstable, found),
+        (ours, Value::Union(_, theirs)) => collect(path, ours, theirs, unstable, found),
+        (Value::Record(ours), Value::Record(theirs)) if !matches!(&theirs[..], [(scale, _), _] if scale == "scale") => {
+            for (name, theirs) in theirs {
+                let Some((_, ours)) = ours.iter().find(|(other, _)| other == name) else {
+                    continue;
+                };
+                let dot = if path.is_empty() { "" } else { "." };
+                collect(format!("{path}{dot}{name}"), ours, theirs, unstable, found);
+            }
+        }
+        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                collect(format!("{path}[]"), ours, theirs, unstable, found);
+            }
+        }
+        _ => {
+            if descend(&mut path.clone(), ours, theirs, unstable).is_some() {
+                found(&path, ours, theirs);
+            }
+        }
+    }
+}
+
 /// Whether two unstable values are of one kind; texts must agree but for their numbers.
 fn alike(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
@@ -175,7 +218,7 @@ fn alike(ours: &Value, theirs: &Value) -> bool {
     }
 }
 
-fn short(value: &Value) -> String {
+pub(crate) fn short(value: &Value) -> String {
     let text = match value {
         Value::Union(_, value) => return short(value),
         Value::Null => "null".to_owned(),

@@ -25,7 +25,8 @@
 //! `GenericDatumWriter` and `GenericDatumReader` are [`encode`] and [`decode`]; the first five
 //! bytes of `KafkaAvroSerializer` are [`Framing::CONFLUENT`]; `ResolvingDecoder` is [`Resolution`]; `Schema.Parser` is
 //! [`Schema::parse`], with `addTypes` as [`Schema::parse_with`]; `DataFileWriter` is the `Writer`
-//! of the module `ocf`. The bytes are the same.
+//! of the module `ocf`; `JsonEncoder` is [`json::encode`] in [`json::Form::Avro`];
+//! `DecimalConversion` and its like are the types of [`logical`]. The bytes are the same.
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;

@@ -4,6 +4,7 @@
 Inputs that a fuzzer found are not touched. Seeds are named after what they hold, so running it
 again changes nothing.
 """
+import bz2
 import gzip
 import json
 import re
@@ -198,6 +199,13 @@ def avro():
         zigzag(0) + zigzag(1) + zigzag(7) + zigzag(1) + text("note") + zigzag(1) + b"\x04\x07\xcf"
         + text("shop") + zigzag(1) + zigzag(1 << 40) + text("c") + zigzag(0)
     )
+    moments = [19782, 34200500, 86400000000, -1, 1 << 62, -(1 << 63), 253402300800000]
+    big = text("\x04") + zigzag(-3)
+    logical = (
+        zigzag(3) + b"\xfe\x04\xd2" + zigzag(len(big)) + big + text("0" * 36) + bytes(range(28))
+        + b"".join(map(zigzag, moments))
+    )
+    odd = zigzag(0) + text("\2\4") + text("") + bytes(28) + b"".join(zigzag(-n) for n in moments)
     datums = {
         "long": (0, zigzag(-(1 << 62))),
         "long-overlong": (0, b"\x80" * 9 + b"\x01"),
@@ -217,28 +225,73 @@ def avro():
         "envelope": (8, envelope),
         "envelope-short": (8, envelope[:-3]),
         "envelope-long": (8, envelope + b"\0"),
+        "logical": (9, zigzag(1) + logical + b"\0"),
+        "logical-odd": (9, zigzag(-1) + zigzag(len(odd)) + odd + b"\0"),
     }
     for name, (schema, datum) in datums.items():
         put("avro_datum", name, bytes([schema]) + datum)
+        put("avro_json", name, bytes([schema]) + datum)
+    put("avro_json", "escapes", b"\1" + zigzag(1) + text("\0\x1f\"\\/\n\x7f\u2028\U0001f600"))
+    put("avro_json", "not-a-number", b"\3" + zigzag(1) + text("k") + zigzag(1) + b"\0" * 6 + b"\xf8\x7f\0\0")
+
+    texts = {
+        "decimal": "-0012.3400",
+        "decimal-exponent": "1.5E-9",
+        "decimal-large": "9" * 400,
+        "decimal-scale": "1e-2147483647",
+        "uuid": "00112233-4455-6677-8899-AABBCCDDEEFF",
+        "date": "2024-02-29",
+        "date-far": "-5877641-06-23",
+        "time": "24:00:00",
+        "timestamp": "2024-02-29T23:59:59.000001+01:30",
+        "timestamp-last": "+292278994-08-17T07:12:55.807Z",
+        "local": "1969-12-31 23:59:59.999999999",
+    }
+    for name, value in texts.items():
+        put("avro_text", name, value.encode())
 
     put("avro_container", "empty", container('"int"', "null", []))
     put("avro_container", "nulls", container('"null"', "null", [b""] * 5))
     put("avro_container", "inflates", container('"bytes"', "deflate", [zigzag(60000) + bytes(60000)]))
-    put("avro_container", "unknown-codec", container('"int"', "snappy", [b"\2"]))
+    put("avro_container", "unknown-codec", container('"int"', "lizard", [b"\2"]))
+    for codec in ["snappy", "zstandard", "bzip2"]:
+        put("avro_container", codec, container('"string"', codec, [zigzag(3) + b"abc", zigzag(0)]))
+        put("avro_container", f"{codec}-short", container('"string"', codec, [zigzag(3) + b"abc"])[:-30])
+    # Sixteen blocks of 128 KiB of zeros, four bytes each, behind a header that claims an exabyte.
+    bomb = b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 1 << 60)
+    bomb += b"".join(struct.pack("<I", (1 << 17) << 3 | 2 | (n == 15))[:3] + b"\0" for n in range(16))
+    put("avro_container", "zstandard-bomb", container('"bytes"', "zstandard", [b"\0"], bomb))
+    bomb = b"\x80\x80\x80\x80\x0f\0a" + bytes(4)
+    put("avro_container", "snappy-bomb", container('"bytes"', "snappy", [b"\0"], bomb))
+    bomb = bz2.compress(bytes(1 << 21))
+    put("avro_container", "bzip2-bomb", container('"bytes"', "bzip2", [b"\0"], bomb))
 
 
-def container(schema, codec, datums):
+def container(schema, codec, datums, stored=None):
     entry = lambda key, value: zigzag(len(key)) + key + zigzag(len(value)) + value
     sync = bytes(range(16))
     out = b"Obj\x01" + zigzag(2)
     out += entry(b"avro.schema", schema.encode()) + entry(b"avro.codec", codec.encode()) + b"\0" + sync
     if datums:
-        block = b"".join(datums)
-        if codec == "deflate":
-            deflate = zlib.compressobj(wbits=-15)
-            block = deflate.compress(block) + deflate.flush()
+        block = stored or compress(codec, b"".join(datums))
         out += zigzag(len(datums)) + zigzag(len(block)) + block + sync
     return out
+
+
+def compress(codec, block):
+    if codec == "deflate":
+        deflate = zlib.compressobj(wbits=-15)
+        return deflate.compress(block) + deflate.flush()
+    if codec == "bzip2":
+        return bz2.compress(block)
+    # Python has neither of these two; short blocks need no more than a header in front.
+    if codec == "snappy":
+        literal = bytes([len(block), len(block) - 1 << 2]) + block
+        return literal + struct.pack(">I", zlib.crc32(block))
+    if codec == "zstandard":
+        header = b"\x28\xb5\x2f\xfd\x20" + bytes([len(block)])
+        return header + struct.pack("<I", len(block) << 3 | 1)[:3] + block
+    return block
 
 
 def debezium():

@@ -27,3 +27,13 @@ fn datum() {
 fn container() {
     corpus::replay("avro_container", targets::container);
 }
+
+#[test]
+fn as_json() {
+    corpus::replay("avro_json", targets::as_json);
+}
+
+#[test]
+fn text() {
+    corpus::replay("avro_text", targets::text);
+}

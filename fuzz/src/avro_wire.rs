@@ -1,8 +1,11 @@
 //! Targets of `avro-wire`.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::LazyLock;
 
+use avro_wire::json::{self, Form};
+use avro_wire::logical::{Date, Decimal, LocalTimestamp, Time, Timestamp, Uuid};
 use avro_wire::{Compression, Error, Framing, IdSpace, Kind, Schema, TypeView, ocf};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
@@ -119,6 +122,60 @@ pub fn datum(data: &[u8]) {
     }
 }
 
+/// A datum of one of [`SCHEMAS`] as JSON, in both forms; the first byte says which schema.
+pub fn as_json(data: &[u8]) {
+    let Some((&choice, datum)) = data.split_first() else { return };
+    let Some(schema) = SCHEMAS.get(usize::from(choice) % SCHEMAS.len()) else { return };
+    let decoded = avro_wire::decode::<Any>(datum, schema);
+    for form in [Form::Avro, Form::Plain] {
+        let mut written = Vec::new();
+        let outcome = json::write(datum, schema, form, &mut written);
+        match json::to_string(datum, schema, form) {
+            Ok(text) => {
+                assert!(outcome.is_ok() && written == text.as_bytes(), "{outcome:?}");
+                let value = serde_json::from_str::<serde_json::Value>(&text);
+                assert!(value.is_ok(), "{value:?}: {text}");
+                assert!(decoded.is_ok(), "{decoded:?}");
+            }
+            Err(error) => {
+                check(&error, datum);
+                assert!(outcome.is_err());
+                // A long decimal has no text.
+                assert!(form == Form::Plain || decoded.is_err(), "{error}");
+            }
+        }
+    }
+}
+
+/// The text of a decimal, UUID, date or time.
+pub fn text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    again::<Date>(text);
+    again::<Time>(text);
+    again::<Timestamp>(text);
+    again::<LocalTimestamp>(text);
+    again::<Uuid>(text);
+    again::<Decimal<'_>>(text);
+    match Decimal::parse(text, 3) {
+        Ok(decimal) => {
+            let plain = format!("{decimal:#}");
+            assert_eq!(Decimal::parse(&plain, 3).ok(), Some(decimal), "{plain}");
+        }
+        Err(error) => check(&error, data),
+    }
+}
+
+/// What a text means is shown in a text that means the same.
+fn again<T: FromStr<Err = Error> + fmt::Display + fmt::Debug + PartialEq>(text: &str) {
+    match text.parse::<T>() {
+        Ok(value) => {
+            let shown = value.to_string();
+            assert_eq!(shown.parse::<T>().ok(), Some(value), "{text} became {shown}");
+        }
+        Err(error) => check(&error, text.as_bytes()),
+    }
+}
+
 /// An object container file. Blocks may inflate to one MiB.
 pub fn container(data: &[u8]) {
     let mut reader = match ocf::Reader::new(data) {
@@ -170,6 +227,19 @@ static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| {
             {"name":"source","type":{"type":"record","name":"Source","fields":[
                 {"name":"db","type":"string"},{"name":"lsn","type":["null","long"]}]}},
             {"name":"op","type":"string"},{"name":"ts_ms","type":["null","long"]}]}"#,
+        r#"{"type":"array","items":{"type":"record","name":"Logical","fields":[
+            {"name":"de","type":{"type":"bytes","logicalType":"decimal","precision":99,"scale":7}},
+            {"name":"bi","type":{"type":"bytes","logicalType":"big-decimal"}},
+            {"name":"us","type":{"type":"string","logicalType":"uuid"}},
+            {"name":"uf","type":{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}},
+            {"name":"du","type":{"type":"fixed","name":"D","size":12,"logicalType":"duration"}},
+            {"name":"da","type":{"type":"int","logicalType":"date"}},
+            {"name":"tm","type":{"type":"int","logicalType":"time-millis"}},
+            {"name":"tu","type":{"type":"long","logicalType":"time-micros"}},
+            {"name":"sm","type":{"type":"long","logicalType":"timestamp-millis"}},
+            {"name":"su","type":{"type":"long","logicalType":"timestamp-micros"}},
+            {"name":"sn","type":{"type":"long","logicalType":"timestamp-nanos"}},
+            {"name":"lm","type":{"type":"long","logicalType":"local-timestamp-millis"}}]}}"#,
     ];
     texts.iter().filter_map(|text| Schema::parse(text).ok()).collect()
 });

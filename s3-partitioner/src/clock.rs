@@ -17,10 +17,6 @@ impl Breakpoints {
         Self(Vec::new())
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Notes that `time_ms` counts from `offset` on. An offset that has a time already was not
     /// written yet, and gets the new one.
     pub(crate) fn push(&mut self, offset: i64, time_ms: i64) {
@@ -66,6 +62,56 @@ impl Breakpoints {
         };
         let points = self.0.iter().map(|p| "[,],".len() + digits(p.offset) + digits(p.time_ms));
         r#"{"end":,"clock":[]}"#.len() + LONGEST + points.sum::<usize>()
+    }
+}
+
+/// The wall clock as it counts for the paths of one rotation after the other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    points: Breakpoints,
+    /// The span of time that the last point is in.
+    bucket: i64,
+    /// Whether the points, with one whose record may not be written yet, outgrow the metadata.
+    full: bool,
+}
+
+impl Clock {
+    pub(crate) const fn points(&self) -> &Breakpoints {
+        &self.points
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// No file is open, so nothing before `offset` counts.
+    #[inline]
+    pub(crate) fn start_at(&mut self, offset: i64) {
+        if self.points.first_offset() != Some(offset) {
+            self.points.clear();
+        }
+    }
+
+    /// The time that counts for the record at `offset`, which is kept as long as the span of time
+    /// stays the same, so that few have to be remembered.
+    #[inline]
+    pub(crate) fn look(&mut self, offset: i64, bucket: i64, now_ms: i64, limit: usize) -> i64 {
+        match self.points.last_ms() {
+            Some(last_ms) if self.bucket == bucket => last_ms,
+            _ => {
+                self.points.push(offset, now_ms);
+                self.bucket = bucket;
+                self.full = self.points.announcement_bound() > limit;
+                now_ms
+            }
+        }
+    }
+
+    /// The files are closed that have the records up to `end`. The record that comes next may have
+    /// its time already.
+    pub(crate) fn close(&mut self, end: i64) {
+        self.points.drop_through(end);
+        self.full = false;
     }
 }
 

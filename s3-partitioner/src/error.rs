@@ -49,6 +49,8 @@ pub enum ErrorKind {
     TimeRange,
     /// Schemas are to be compared by version, and one has none.
     SchemaVersion,
+    /// The object's key would be longer than the store takes.
+    KeyTooLong,
     /// The committed metadata of a topic partition is not ours.
     Metadata,
     /// A step of a commit plan out of its order: a mistake in the calling program.
@@ -87,7 +89,40 @@ impl Error {
                 | ErrorKind::TimestampText(_)
                 | ErrorKind::TimeRange
                 | ErrorKind::SchemaVersion
+                | ErrorKind::KeyTooLong
         )
+    }
+
+    /// Whether the connector, too, reports the record to its dead-letter topic and goes on. It
+    /// fails its task for any other error, also where one record is at fault.
+    #[must_use]
+    pub const fn is_reported_by_connector(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::NotStruct
+                | ErrorKind::UnsupportedType(_)
+                | ErrorKind::NoTimestamp
+                | ErrorKind::SchemaVersion
+        )
+    }
+
+    /// The class of the exception that the connector throws for the record, which Connect's header
+    /// `__connect.errors.exception.class.name` holds. `None` if the record is not at fault.
+    #[must_use]
+    pub const fn java_class(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            ErrorKind::NotStruct | ErrorKind::UnsupportedType(_) | ErrorKind::NoTimestamp => {
+                "io.confluent.connect.storage.errors.PartitionException"
+            }
+            ErrorKind::MissingField(_) => "org.apache.kafka.connect.errors.DataException",
+            ErrorKind::MissingParent(_) => "java.lang.NullPointerException",
+            ErrorKind::LogicalType(_) => "java.lang.ClassCastException",
+            ErrorKind::TimestampText(_) => "java.lang.IllegalArgumentException",
+            ErrorKind::TimeRange => "java.lang.ArithmeticException",
+            ErrorKind::SchemaVersion => "org.apache.kafka.connect.errors.SchemaProjectorException",
+            ErrorKind::KeyTooLong => "org.apache.kafka.connect.errors.ConnectException",
+            _ => return None,
+        })
     }
 }
 
@@ -123,6 +158,7 @@ impl fmt::Display for Error {
             ErrorKind::SchemaVersion => {
                 f.write_str("a schema without a version cannot be compared")
             }
+            ErrorKind::KeyTooLong => f.write_str("the object's key would be too long"),
             ErrorKind::Metadata => f.write_str("the committed metadata is not a commit intent"),
             ErrorKind::Step => f.write_str("a step of the commit plan is out of order"),
         }

@@ -33,8 +33,8 @@ pub use partitioner::{
     TombstonePartitioner,
 };
 pub use paths::Paths;
-pub use properties::{NullValues, Settings};
+pub use properties::{BadRecords, NullValues, Settings};
 pub use record::{Fields, Opaque, Record, Shape, Tombstone, Value};
 pub use rotation::Rotation;
 pub use time::TimePartitioner;
-pub use timestamp::TimestampExtractor;
+pub use timestamp::{TimeUnit, TimestampExtractor};

@@ -78,6 +78,22 @@ impl ObjectNamer {
         self.key(topic, partition, file.encoded(), file.start_offset(), extension, out);
     }
 
+    /// The most bytes of a key besides the encoded partition and the topic, which comes twice.
+    pub(crate) fn fixed_bytes(&self, extension: &str) -> usize {
+        const LONGEST_PARTITION: usize = "-2147483648".len();
+        const LONGEST_OFFSET: usize = "-9223372036854775808".len();
+        // Objects with the keys or headers of records have more in their names.
+        const KIND: usize = ".headers".len();
+        let directories = if self.topics_dir.trim().is_empty() { 2 } else { 3 };
+        self.topics_dir.len()
+            + directories * self.directory_delimiter.len()
+            + 2 * self.file_delimiter.len()
+            + LONGEST_PARTITION
+            + LONGEST_OFFSET.max(usize::from(self.pad_width))
+            + KIND
+            + extension.len()
+    }
+
     fn key(
         &self,
         topic: &str,

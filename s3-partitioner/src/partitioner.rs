@@ -44,11 +44,19 @@ impl Partitioner for DefaultPartitioner {
 
 /// `name=value` for each of a list of fields: Confluent's `FieldPartitioner`.
 ///
-/// Values are printed verbatim, nothing is escaped: a `/` in a value makes a deeper path.
+/// Values are printed verbatim, nothing is escaped: a `/` in a value makes a deeper path. See
+/// [`with_hive_escaping`](Self::with_hive_escaping).
 #[derive(Clone, Debug)]
 pub struct FieldPartitioner {
     fields: Vec<FieldName>,
     delimiter: String,
+    escaping: Escaping,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escaping {
+    None,
+    Hive,
 }
 
 #[derive(Clone, Debug)]
@@ -80,7 +88,7 @@ impl FieldPartitioner {
         if fields.is_empty() || !fields.iter().all(legal) {
             return Err(Error::property("partition.field.name"));
         }
-        Ok(Self { fields, delimiter: "/".to_owned() })
+        Ok(Self { fields, delimiter: "/".to_owned(), escaping: Escaping::None })
     }
 
     /// Joins the fields with this instead of `/` (`directory.delim`).
@@ -89,6 +97,54 @@ impl FieldPartitioner {
         delimiter.clone_into(&mut self.delimiter);
         self
     }
+
+    /// Writes values as Hive does, so that each stays one directory and engines read it back:
+    /// control characters and any of `"#%'*/:=?\{[]^` as `%` and two hexadecimal digits, null and
+    /// the empty text as `__HIVE_DEFAULT_PARTITION__`. The connector escapes nothing.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use s3_partitioner::{FieldPartitioner, Fields, Partitioner, Record, Value};
+    ///
+    /// #[derive(Debug)]
+    /// struct Row;
+    /// impl Fields for Row {
+    ///     fn field(&self, path: &str) -> Option<Value<'_>> {
+    ///         (path == "path").then_some(Value::String("a/../b"))
+    ///     }
+    /// }
+    ///
+    /// let by_path = FieldPartitioner::new(["path"])?.with_hive_escaping();
+    /// let mut encoded = String::new();
+    /// let record = Record::new("files", 0, 7).with_value(&Row);
+    /// by_path.encode(&record, SystemTime::now(), &mut encoded)?;
+    /// assert_eq!(encoded, "path=a%2F..%2Fb");
+    /// # Ok::<(), s3_partitioner::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn with_hive_escaping(mut self) -> Self {
+        self.escaping = Escaping::Hive;
+        self
+    }
+}
+
+/// What Hive writes for null and for the empty text.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+fn push_hive(text: &str, out: &mut String) {
+    if text.is_empty() {
+        return out.push_str(HIVE_NULL);
+    }
+    let escaped = |c: char| c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c);
+    let mut rest = text;
+    while let Some((at, c)) = rest.char_indices().find(|&(_, c)| escaped(c)) {
+        let (plain, from) = rest.split_at(at);
+        out.push_str(plain);
+        // Writing to a String cannot fail.
+        let _ = write!(out, "%{:02X}", u32::from(c));
+        rest = from.get(1..).unwrap_or("");
+    }
+    out.push_str(rest);
 }
 
 impl FieldPartitioner {
@@ -115,7 +171,10 @@ impl FieldPartitioner {
     ) -> Result<(), Error> {
         let integer = match value {
             Value::Null => {
-                out.push_str("null");
+                out.push_str(match self.escaping {
+                    Escaping::None => "null",
+                    Escaping::Hive => HIVE_NULL,
+                });
                 return Ok(());
             }
             Value::Boolean(flag) => {
@@ -123,7 +182,10 @@ impl FieldPartitioner {
                 return Ok(());
             }
             Value::String(text) => {
-                out.push_str(text);
+                match self.escaping {
+                    Escaping::None => out.push_str(text),
+                    Escaping::Hive => push_hive(text, out),
+                }
                 return Ok(());
             }
             Value::Int8(v) => i64::from(v),

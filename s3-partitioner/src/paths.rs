@@ -10,7 +10,8 @@ use self::time::TimePaths;
 use crate::partitioner::write_affix;
 use crate::zone::unix_ms;
 use crate::{
-    DefaultPartitioner, Error, FieldPartitioner, Partitioner, Record, SchemaAffix, TimePartitioner,
+    DefaultPartitioner, Error, ErrorKind, FieldPartitioner, ObjectNamer, Partitioner, Record,
+    SchemaAffix, TimePartitioner,
 };
 
 /// Says which directory below the topic a record belongs to, and prints a path only when it is
@@ -35,6 +36,7 @@ pub struct Paths {
     base: Base,
     affix: Option<Affix>,
     tombstones: Option<String>,
+    key_room: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -86,10 +88,18 @@ impl Paths {
         self
     }
 
+    /// Refuses records whose object could have a key of more than this many bytes, with the longest
+    /// of partitions and offsets. `namer` and `extension` are those of the objects.
+    #[must_use]
+    pub fn with_max_key_bytes(mut self, most: usize, namer: &ObjectNamer, extension: &str) -> Self {
+        self.key_room = Some(most.saturating_sub(namer.fixed_bytes(extension)));
+        self
+    }
+
     /// The encoded partition of a record. `now` is the wall clock of the poll it came with.
     ///
     /// # Errors
-    /// What [`Partitioner::encode`] answers.
+    /// What [`Partitioner::encode`] answers, and [`ErrorKind::KeyTooLong`].
     #[inline]
     pub fn encode(&mut self, record: &Record<'_>, now: SystemTime) -> Result<&str, Error> {
         let now_ms = self.base.look_at(now);
@@ -111,10 +121,14 @@ impl Paths {
             return Ok(directory);
         }
         let made_of = self.base.encode(record, now, now_ms)?;
-        Ok(match &mut self.affix {
+        let path = match &mut self.affix {
             None => self.base.path(),
             Some(affix) => affix.around(self.base.path(), made_of, record.value.schema_name()),
-        })
+        };
+        if self.key_room.is_some_and(|room| path.len() + 2 * record.topic.len() > room) {
+            return Err(Error::new(ErrorKind::KeyTooLong));
+        }
+        Ok(path)
     }
 
     /// See [`Partitioner::wall_clock_bucket`].
@@ -197,7 +211,7 @@ impl Affix {
 
 impl From<Base> for Paths {
     fn from(base: Base) -> Self {
-        Self { base, affix: None, tombstones: None }
+        Self { base, affix: None, tombstones: None, key_room: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     Compatibility, DefaultPartitioner, Error, ErrorKind, FieldPartitioner, ObjectNamer,
     Partitioner, Paths, RotationConfig, SchemaAffix, SchemaAffixPartitioner, TimePartitioner,
-    TimestampExtractor, TombstonePartitioner,
+    TimeUnit, TimestampExtractor, TombstonePartitioner,
 };
 
 /// Everything this crate decides with, from the properties of Confluent's S3 sink.
@@ -34,7 +34,21 @@ pub struct Settings {
     compatibility: Compatibility,
     null_values: NullValues,
     extension: String,
+    bad_records: BadRecords,
     unused_keys: Vec<String>,
+}
+
+/// Which records at fault may be passed over rather than stop the task (`errors.scope`, which the
+/// connector does not have).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BadRecords {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that the connector would report to its dead-letter topic. It fails its task for the
+    /// others.
+    AsConnector,
 }
 
 /// What to do with records that have no value (`behavior.on.null.values`).
@@ -59,6 +73,19 @@ impl Settings {
     /// last name, or shortened to `avro`, `json`, `parquet`, `bytearray` and `default`, `field`,
     /// `time`, `daily`, `hourly`. Keys that mean nothing to this crate are in
     /// [`unused_keys`](Self::unused_keys).
+    ///
+    /// Some keys are not the connector's; all but `object.key.max.bytes` are off unless given:
+    ///
+    /// | key | value | |
+    /// |---|---|---|
+    /// | `rotate.bytes` | 1 or more, -1 for off | closes when the records have so many bytes: [`RotationConfig::with_flush_bytes`] |
+    /// | `rotate.idle.ms` | 1 or more, -1 for off | closes when no record has come for so long: [`RotationConfig::with_idle_ms`] |
+    /// | `schema.files` | `rotate`, `separate` | what another schema does: close the files, or open one beside them: [`RotationConfig::with_file_per_schema`]. `separate` projects nothing, so it excludes a `schema.compatibility` |
+    /// | `timestamp.field.unit` | `semantic`, `days`, `s`, `ms`, `us`, `ns` | what the number in `timestamp.field` counts: [`TimeUnit`] |
+    /// | `partition.value.escape` | `none`, `hive` | how values become directories: [`FieldPartitioner::with_hive_escaping`] |
+    /// | `object.key.max.bytes` | 1 or more, -1 for off | a record whose key would be longer is at fault; 1,024, which is what S3 takes, unless given |
+    /// | `offset.metadata.max.bytes` | 128 or more | the broker's setting, if it is not 4,096: [`RotationConfig::with_metadata_limit`] |
+    /// | `errors.scope` | `all`, `connector` | which bad records may be passed over: [`BadRecords`] |
     ///
     /// # Errors
     /// A kind for which [`Error::is_record_error`] does not hold.
@@ -92,14 +119,37 @@ impl Settings {
         let compatibility = properties
             .take("schema.compatibility")
             .map_or(Compatibility::None, Compatibility::from_name);
+        match properties.choice("schema.files")?.as_deref() {
+            None | Some("rotate") => {}
+            Some("separate") if compatibility == Compatibility::None => {
+                rotation = rotation.with_file_per_schema();
+            }
+            Some(_) => return Err(Error::property("schema.files")),
+        }
+        let bad_records = match properties.choice("errors.scope")?.as_deref() {
+            None | Some("all") => BadRecords::All,
+            Some("connector") => BadRecords::AsConnector,
+            Some(_) => return Err(Error::property("errors.scope")),
+        };
+        let namer = namer(&mut properties, delimiter)?;
+        let extension = extension(&mut properties)?;
+        let longest = match properties.0.contains_key("object.key.max.bytes") {
+            true => properties.limit("object.key.max.bytes")?,
+            false => Some(LONGEST_KEY),
+        };
+        if let Some(longest) = longest {
+            let longest = usize::try_from(longest).unwrap_or(usize::MAX);
+            paths = paths.with_max_key_bytes(longest, &namer, &extension);
+        }
         Ok(Self {
             partitioner: Arc::from(partitioner),
             paths,
-            namer: namer(&mut properties, delimiter)?,
+            namer,
             rotation,
             compatibility,
             null_values,
-            extension: extension(&mut properties)?,
+            extension,
+            bad_records,
             unused_keys: properties.0.into_keys().map(str::to_owned).collect(),
         })
     }
@@ -133,6 +183,23 @@ impl Settings {
     #[must_use]
     pub const fn compatibility(&self) -> Compatibility {
         self.compatibility
+    }
+
+    /// Which bad records may be passed over.
+    #[must_use]
+    pub const fn bad_records(&self) -> BadRecords {
+        self.bad_records
+    }
+
+    /// Whether a record with this error may be passed over, or sent to a dead-letter topic, and the
+    /// next one be tried. [`Rotation::skipped`](crate::Rotation::skipped) then says so to the
+    /// rotation.
+    #[must_use]
+    pub const fn may_skip(&self, error: &Error) -> bool {
+        match self.bad_records {
+            BadRecords::All => error.is_record_error(),
+            BadRecords::AsConnector => error.is_reported_by_connector(),
+        }
     }
 
     /// What to do with tombstones.
@@ -173,10 +240,22 @@ impl<'a> Properties<'a> {
         self.take(key).map(|text| text.trim().parse().map_err(|_| Error::property(key))).transpose()
     }
 
+    /// A limit of 1 or more, or -1 for none.
+    fn limit(&mut self, key: &str) -> Result<Option<u64>, Error> {
+        match self.number::<i64>(key)? {
+            None | Some(-1) => Ok(None),
+            Some(limit @ 1..) => Ok(Some(limit.unsigned_abs())),
+            Some(_) => Err(Error::property(key)),
+        }
+    }
+
     fn required(&mut self, key: &'static str) -> Result<&'a str, Error> {
         self.take(key).ok_or_else(|| Error::new(ErrorKind::MissingProperty(key)))
     }
 }
+
+/// What S3 takes.
+const LONGEST_KEY: u64 = 1_024;
 
 struct Partitioning {
     partitioner: Box<dyn Partitioner>,
@@ -208,12 +287,21 @@ fn partitioning(
     let locale = properties.take("locale");
     let extractor = properties.take("timestamp.extractor");
     let field = properties.take("timestamp.field").unwrap_or("timestamp");
+    let unit = unit(properties)?;
+    let hive = match properties.choice("partition.value.escape")?.as_deref() {
+        None | Some("none") => false,
+        Some("hive") => true,
+        Some(_) => return Err(Error::property("partition.value.escape")),
+    };
     match class.as_deref() {
         None | Some("default") => return Ok(Partitioning::new(DefaultPartitioner::new(), None)),
         Some("field") => {
             let fields = fields
                 .ok_or_else(|| Error::new(ErrorKind::MissingProperty("partition.field.name")))?;
-            let fields = FieldPartitioner::new(fields.split(',').map(str::trim))?;
+            let mut fields = FieldPartitioner::new(fields.split(',').map(str::trim))?;
+            if hive {
+                fields = fields.with_hive_escaping();
+            }
             return Ok(Partitioning::new(fields.with_delimiter(delimiter), None));
         }
         Some("time" | "timebased" | "daily" | "hourly") => {}
@@ -222,7 +310,10 @@ fn partitioning(
     let extractor = match extractor {
         None | Some("Wallclock") => TimestampExtractor::Wallclock,
         Some("Record") => TimestampExtractor::Record,
-        Some("RecordField") => TimestampExtractor::RecordField(field.to_owned()),
+        Some("RecordField") => match unit {
+            None => TimestampExtractor::RecordField(field.to_owned()),
+            Some(unit) => TimestampExtractor::RecordFieldIn(field.to_owned(), unit),
+        },
         Some(_) => return Err(Error::property("timestamp.extractor")),
     };
     if timezone.trim().is_empty() {
@@ -248,6 +339,20 @@ fn partitioning(
         .with_delimiter(delimiter)?
         .with_extractor(extractor.clone());
     Ok(Partitioning::new(partitioner, Some(extractor)))
+}
+
+fn unit(properties: &mut Properties<'_>) -> Result<Option<TimeUnit>, Error> {
+    let key = "timestamp.field.unit";
+    Ok(Some(match properties.choice(key)?.as_deref() {
+        None => return Ok(None),
+        Some("semantic") => TimeUnit::BySemanticType,
+        Some("days") => TimeUnit::Days,
+        Some("s") => TimeUnit::Seconds,
+        Some("ms") => TimeUnit::Milliseconds,
+        Some("us") => TimeUnit::Microseconds,
+        Some("ns") => TimeUnit::Nanoseconds,
+        Some(_) => return Err(Error::property(key)),
+    }))
 }
 
 fn schema_affix(properties: &mut Properties<'_>) -> Result<Option<SchemaAffix>, Error> {
@@ -285,12 +390,18 @@ fn rotation(
         }
         config = config.with_schedule_ms(period, timezone)?;
     }
-    match properties.number::<i64>("partitioner.max.open.files")? {
-        None | Some(-1) => Ok(config),
-        Some(files) => match usize::try_from(files) {
-            Ok(files @ 1..) => Ok(config.with_max_open_files(files)),
-            _ => Err(Error::property("partitioner.max.open.files")),
-        },
+    if let Some(files) = properties.limit("partitioner.max.open.files")? {
+        config = config.with_max_open_files(usize::try_from(files).unwrap_or(usize::MAX));
+    }
+    if let Some(bytes) = properties.limit("rotate.bytes")? {
+        config = config.with_flush_bytes(bytes);
+    }
+    if let Some(idle) = properties.limit("rotate.idle.ms")? {
+        config = config.with_idle_ms(idle.cast_signed());
+    }
+    match properties.number::<usize>("offset.metadata.max.bytes")? {
+        Some(bytes) => config.with_metadata_limit(bytes),
+        None => Ok(config),
     }
 }
 

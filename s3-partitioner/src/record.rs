@@ -74,6 +74,14 @@ pub trait Fields: Debug {
         Shape::Struct
     }
 
+    /// Name of the schema of the field at a path: what its number means, such as
+    /// `io.debezium.time.MicroTimestamp`. Only asked with
+    /// [`TimeUnit::BySemanticType`](crate::TimeUnit::BySemanticType).
+    fn semantic_type(&self, path: &str) -> Option<&str> {
+        let _ = path;
+        None
+    }
+
     /// Name of the value's schema, for `s3.schema.partition.affix.type`.
     fn schema_name(&self) -> Option<&str> {
         None

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use crate::clock::Breakpoints;
+use crate::clock::{Breakpoints, Clock};
 use crate::zone::{from_unix_ms, unix_ms};
 use crate::{
     Error, OpenFile, Paths, Reason, Record, Rotate, RotationConfig, SchemaChange, SchemaKey,
@@ -77,16 +77,6 @@ struct Undo {
     slot: usize,
     last_offset: Option<i64>,
     size: u64,
-}
-
-/// The wall clock as it counts for paths.
-#[derive(Clone, Debug, Default)]
-struct Clock {
-    points: Breakpoints,
-    /// The span of time that the last point is in.
-    bucket: i64,
-    /// Whether the points, with one whose record may not be written yet, outgrow the metadata.
-    full: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -278,7 +268,7 @@ impl Rotation {
         {
             return Ok(self.before(Reason::OpenFiles));
         }
-        if self.clock.full {
+        if self.clock.is_full() {
             return Ok(self.before(Reason::Metadata));
         }
         self.write(slot, record, encoded, schema, tombstone);
@@ -364,8 +354,7 @@ impl Rotation {
         }
         if let Some(last) = self.handled {
             // The record that is observed next may have its time already.
-            self.clock.points.drop_through(last);
-            self.clock.full = false;
+            self.clock.close(last);
         }
         self.files.clear();
         self.index.clear();
@@ -443,15 +432,14 @@ impl Rotation {
     }
 
     pub(crate) const fn points(&self) -> &Breakpoints {
-        &self.clock.points
+        self.clock.points()
     }
 
     fn announced_end(&self) -> Option<i64> {
         self.replay.as_ref().map(|replay| replay.end)
     }
 
-    /// The time that counts for the path of the record at `offset`: one that is kept as long as the
-    /// span of time stays the same, so that few have to be remembered.
+    /// The time that counts for the path of the record at `offset`.
     #[inline]
     fn wall_clock(&mut self, offset: i64, bucket: i64, now_ms: i64) -> i64 {
         if let Some(Replay { end, clock }) = &self.replay
@@ -459,18 +447,12 @@ impl Rotation {
         {
             return clock.at(offset).unwrap_or(now_ms);
         }
-        let clock = &mut self.clock;
         // Rejected records leave files without records, whose schema and path count when they are
         // read again.
-        if self.files.is_empty() && clock.points.first_offset() != Some(offset) {
-            clock.points.clear();
+        if self.files.is_empty() {
+            self.clock.start_at(offset);
         }
-        if clock.points.is_empty() || clock.bucket != bucket {
-            clock.points.push(offset, now_ms);
-            clock.bucket = bucket;
-            clock.full = clock.points.announcement_bound() > self.config.metadata_limit;
-        }
-        clock.points.last_ms().unwrap_or(now_ms)
+        self.clock.look(offset, bucket, now_ms, self.config.metadata_limit)
     }
 
     fn find(&self, encoded: &str, schema: SchemaKey) -> Option<usize> {

@@ -16,6 +16,28 @@ pub enum TimestampExtractor {
     Record,
     /// A field of the value, by its path of names joined with dots.
     RecordField(String),
+    /// A field of the value whose number counts something else than milliseconds. The connector
+    /// has no such extractor: there the microseconds of a Debezium timestamp lie in the year 55840.
+    RecordFieldIn(String, TimeUnit),
+}
+
+/// What the number in a timestamp field counts, from 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TimeUnit {
+    /// What the field's [semantic type](crate::Fields::semantic_type) says, which is one of
+    /// Debezium's (`io.debezium.time.…`) or of Connect's logical types. Milliseconds without one.
+    BySemanticType,
+    /// Days.
+    Days,
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Nanoseconds.
+    Nanoseconds,
 }
 
 impl TimestampExtractor {
@@ -50,15 +72,122 @@ impl TimestampExtractor {
             Self::Wallclock => Ok(Some(now_ms)),
             Self::Record => Ok(record.timestamp_ms),
             Self::RecordField(name) => {
-                let path = lookup_path(name);
-                let is_map = match record.value.shape() {
-                    Shape::Struct => false,
-                    Shape::Map => true,
-                    Shape::Other | Shape::Null => return Err(Error::new(ErrorKind::NotStruct)),
-                };
-                let value = record.value.field(path).unwrap_or(Value::Null);
+                let (value, is_map) = lookup(record, lookup_path(name))?;
                 field_ms(value, is_map, name).map(Some)
             }
+            Self::RecordFieldIn(name, unit) => {
+                let path = lookup_path(name);
+                let (value, _) = lookup(record, path)?;
+                let count = match unit {
+                    TimeUnit::BySemanticType => match record.value.semantic_type(path) {
+                        Some(semantic) => Count::of(semantic),
+                        None => Some(Count::Units(1.0, 1)),
+                    },
+                    TimeUnit::Days => Some(Count::DAYS),
+                    TimeUnit::Seconds => Some(Count::Units(1e3, 1_000)),
+                    TimeUnit::Milliseconds => Some(Count::Units(1.0, 1)),
+                    TimeUnit::Microseconds => Some(Count::Fractions(1_000)),
+                    TimeUnit::Nanoseconds => Some(Count::Fractions(1_000_000)),
+                };
+                let count =
+                    count.ok_or_else(|| Error::new(ErrorKind::UnsupportedType(name.clone())))?;
+                count.ms(value, name).map(Some)
+            }
+        }
+    }
+
+    /// The field that is looked at, if one is.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::RecordField(name) | Self::RecordFieldIn(name, _) => Some(name),
+            Self::Wallclock | Self::Record => None,
+        }
+    }
+}
+
+/// The value of a field, null if there is none, and whether it is in a map without a schema.
+fn lookup<'r>(record: &Record<'r>, path: &str) -> Result<(Value<'r>, bool), Error> {
+    let is_map = match record.value.shape() {
+        Shape::Struct => false,
+        Shape::Map => true,
+        Shape::Other | Shape::Null => return Err(Error::new(ErrorKind::NotStruct)),
+    };
+    Ok((record.value.field(path).unwrap_or(Value::Null), is_map))
+}
+
+/// How the number of a field becomes milliseconds.
+#[derive(Clone, Copy)]
+enum Count {
+    /// So many milliseconds each.
+    Units(f64, i64),
+    /// So many of them are a millisecond.
+    Fractions(i64),
+    /// Calendar years.
+    Years,
+}
+
+impl Count {
+    const DAYS: Self = Self::Units(86_400e3, DAY_MS);
+
+    /// By Debezium's and Connect's names. A time of day, a duration or anything unknown is no
+    /// point in time.
+    fn of(semantic: &str) -> Option<Self> {
+        Some(match semantic {
+            "io.debezium.time.Date" | "org.apache.kafka.connect.data.Date" => Self::DAYS,
+            "io.debezium.time.MicroTimestamp" => Self::Fractions(1_000),
+            "io.debezium.time.NanoTimestamp" => Self::Fractions(1_000_000),
+            "io.debezium.time.Year" => Self::Years,
+            "io.debezium.time.Timestamp"
+            | "org.apache.kafka.connect.data.Timestamp"
+            | "io.debezium.time.ZonedTimestamp"
+            | "io.debezium.time.IsoTimestamp"
+            | "io.debezium.time.IsoDate" => Self::Units(1.0, 1),
+            _ => return None,
+        })
+    }
+
+    fn ms(self, value: Value<'_>, name: &str) -> Result<i64, Error> {
+        let number = match value {
+            Value::Null => return Err(ErrorKind::MissingField(name.to_owned()).into()),
+            Value::Int8(number) => i64::from(number),
+            Value::Int16(number) => i64::from(number),
+            Value::Int32(number) => i64::from(number),
+            Value::Int64(number) => number,
+            Value::DateOrTime(days) if matches!(self, Self::Units(_, DAY_MS)) => i64::from(days),
+            Value::DateOrTime(_) => return Err(ErrorKind::LogicalType(name.to_owned()).into()),
+            // Connect says what it is.
+            Value::Timestamp(ms) => return Ok(ms),
+            Value::Float32(number) => return self.fractional(f64::from(number), name),
+            Value::Float64(number) => return self.fractional(number, name),
+            Value::String(text) => match parse_number(text) {
+                Some(number) => number,
+                // Debezium puts a zone behind a date (`2024-01-02Z`), where Joda wants none.
+                None => {
+                    let ms = parse_iso(text).or_else(|| parse_iso(text.strip_suffix('Z')?));
+                    return ms.ok_or_else(|| ErrorKind::TimestampText(name.to_owned()).into());
+                }
+            },
+            Value::Boolean(_) | Value::Composite => {
+                return Err(ErrorKind::UnsupportedType(name.to_owned()).into());
+            }
+        };
+        let ms = match self {
+            Self::Units(_, each) => number.checked_mul(each),
+            Self::Fractions(of_ms) => Some(number.div_euclid(of_ms)),
+            Self::Years => (-200_000_000..200_000_000)
+                .contains(&number)
+                .then(|| days_from_civil(number, 1, 1) * DAY_MS),
+        };
+        ms.ok_or_else(|| Error::new(ErrorKind::TimeRange))
+    }
+
+    fn fractional(self, number: f64, name: &str) -> Result<i64, Error> {
+        match self {
+            Self::Units(each, _) => Ok(truncate(number * each)),
+            Self::Fractions(1_000) => Ok(truncate(number / 1e3)),
+            Self::Fractions(_) => Ok(truncate(number / 1e6)),
+            Self::Years => Err(ErrorKind::UnsupportedType(name.to_owned()).into()),
         }
     }
 }
@@ -87,14 +216,17 @@ const fn truncate(number: f64) -> i64 {
 
 /// Milliseconds as a number, or a date.
 fn parse_text(text: &str) -> Option<i64> {
+    parse_number(text).or_else(|| parse_iso(text))
+}
+
+/// Digits that fit 64 bits, with a sign or without.
+fn parse_number(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    if (1..=19).contains(&digits.len())
-        && digits.bytes().all(|b| b.is_ascii_digit())
-        && let Ok(ms) = text.parse()
-    {
-        return Some(ms);
+    if (1..=19).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
     }
-    parse_iso(text)
 }
 
 /// Joda-Time's `dateTimeParser`: any prefix of a date (calendar, ordinal or week), then `T` with

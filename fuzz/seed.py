@@ -405,10 +405,14 @@ def partitioner():
         value = value.get("ts") if isinstance(value, dict) else None
         if isinstance(value, str):
             put("s3_timestamp", case["id"], value.encode())
+    for name, text in {"parents": "a/../..", "nul": "\0\x7f", "hive": "\"#%'*/:=?\\{[]^", "crab": "\U0001f980/"}.items():
+        put("s3_timestamp", name, text.encode())
     metadata = {
         "none": "", "end": '{"end":828}', "end-before": '{"end":7}', "end-most": '{"end":9223372036854775807}',
         "end-least": '{"end":-9223372036854775808}', "overflow": '{"end":9223372036854775808}',
         "foreign": "consumer-1", "spaces": '{ "end": 828 }', "brace": '{"end":}',
+        "clock": '{"end":828,"clock":[[800,1709622489123],[815,-5]]}', "clock-late": '{"end":828,"clock":[[829,5]]}',
+        "clock-none": '{"end":828,"clock":[]}', "clock-far": '{"end":828,"clock":[[800,-9223372036854775808]]}',
     }
     for name, text in metadata.items():
         put("s3_commit", name, struct.pack(">q", 800) + text.encode())

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use s3_partitioner::{
-    CommitPlan, Fields, Intent, Partitioner as _, Paths, Record, Rotate, RotationConfig, SchemaKey,
-    TimePartitioner, TimestampExtractor, Value,
+    CommitPlan, FieldPartitioner, Fields, Intent, Partitioner as _, Paths, Record, Rotate,
+    RotationConfig, SchemaKey, TimePartitioner, TimeUnit, TimestampExtractor, Value,
 };
 
 /// A partitioner by time: eight bytes of timestamp, four of duration, then path format, time zone,
@@ -34,9 +34,22 @@ pub fn pattern(data: &[u8]) {
     }
     let _ = partitioner.encode(&record, UNIX_EPOCH, &mut second);
     assert_eq!(first, second);
+
+    // What is remembered is what would be printed, at the time and around it.
+    let mut paths = Paths::from(partitioner.clone());
+    let time = i64::from_be_bytes(*time);
+    for distance in [0, 1, -1, 1_800_000, -90_000_000, 90_000_000, 0] {
+        let record = Record::new("t", 0, 0).with_timestamp_ms(time.wrapping_add(distance));
+        first.clear();
+        let printed = partitioner.encode(&record, UNIX_EPOCH, &mut first);
+        match (printed, paths.encode(&record, UNIX_EPOCH)) {
+            (Ok(()), Ok(path)) => assert_eq!(path, first),
+            (printed, remembered) => assert_eq!(printed.err(), remembered.map(drop).err()),
+        }
+    }
 }
 
-/// A timestamp as text in a field.
+/// A timestamp as text in a field, in every unit, and the text as a directory.
 pub fn timestamp(data: &[u8]) {
     #[derive(Debug)]
     struct Text<'a>(&'a str);
@@ -55,6 +68,45 @@ pub fn timestamp(data: &[u8]) {
         Ok(time) => assert!(time.is_some()),
         Err(error) => assert!(error.is_record_error(), "{error}"),
     }
+    for unit in [
+        TimeUnit::BySemanticType,
+        TimeUnit::Days,
+        TimeUnit::Seconds,
+        TimeUnit::Microseconds,
+        TimeUnit::Nanoseconds,
+    ] {
+        let extractor = TimestampExtractor::RecordFieldIn("ts".to_owned(), unit);
+        match extractor.extract(&record, UNIX_EPOCH) {
+            Ok(time) => assert!(time.is_some()),
+            Err(error) => assert!(error.is_record_error(), "{error}"),
+        }
+    }
+    let Ok(partitioner) = FieldPartitioner::new(["ts"]) else { return };
+    let (mut plain, mut escaped) = (String::new(), String::new());
+    let encode = |partitioner: &FieldPartitioner, out: &mut String| {
+        assert!(partitioner.encode(&record, UNIX_EPOCH, out).is_ok());
+        assert_eq!(Paths::from(partitioner.clone()).encode(&record, UNIX_EPOCH).ok(), Some(&**out));
+    };
+    encode(&partitioner, &mut plain);
+    encode(&partitioner.with_hive_escaping(), &mut escaped);
+    assert_eq!(plain.strip_prefix("ts="), Some(text));
+    // One directory, and the text can be read back.
+    let escaped = escaped.strip_prefix("ts=").unwrap_or("/");
+    assert!(!escaped.contains(|c: char| c == '/' || c.is_ascii_control()));
+    if !text.is_empty() {
+        assert_eq!(unescape(escaped), text);
+    }
+}
+
+fn unescape(escaped: &str) -> String {
+    let mut pieces = escaped.split('%');
+    let mut text = pieces.next().unwrap_or("").to_owned();
+    for piece in pieces {
+        let (code, rest) = piece.split_at_checked(2).unwrap_or(("0", piece));
+        text.extend(u8::from_str_radix(code, 16).map(char::from));
+        text.push_str(rest);
+    }
+    text
 }
 
 /// Eight bytes of committed offset, then the metadata beside it.

@@ -11,6 +11,8 @@ mod answer;
 mod change;
 mod content;
 mod faults;
+#[cfg(test)]
+mod oracle_tests;
 mod record;
 mod routes;
 mod shared;

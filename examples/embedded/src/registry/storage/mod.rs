@@ -8,7 +8,9 @@ mod postgres;
 #[cfg(feature = "registry-storage")]
 use std::path::PathBuf;
 
-use super::record::{Change, Key};
+use super::record::Change;
+#[cfg(feature = "registry-storage")]
+use super::record::Key;
 
 /// What keeps a registry's contents.
 #[derive(Clone, Debug, Default)]

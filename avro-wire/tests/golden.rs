@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use avro_wire::json::{self, Form};
-use avro_wire::logical::Decimal;
+use avro_wire::logical::{Date, Decimal, Time, Timestamp};
 use avro_wire::{Error, Framing, Schema, SchemaRef};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -168,7 +168,8 @@ fn golden_messages_decode_to_their_payload_and_encode_to_the_same_bytes() {
     }
 }
 
-/// Whether `plain` shows what Connect's JSON writes as `json`, which has decimals in Base64.
+/// Whether `plain` shows what Connect's JSON writes as `json`, which has decimals in Base64, and
+/// dates and times as numbers.
 #[allow(clippy::cast_possible_truncation, reason = "JSON text of a float is rounded to a float")]
 fn shows(plain: &Value, json: &Value) -> bool {
     match (plain, json) {
@@ -180,6 +181,17 @@ fn shows(plain: &Value, json: &Value) -> bool {
         }
         (Value::Number(a), Value::Number(b)) if a != b => {
             a.as_f64().map(|a| a as f32) == b.as_f64().map(|b| b as f32)
+        }
+        (Value::String(a), Value::Number(b)) => {
+            let number = b.as_i64();
+            if let Ok(date) = a.parse::<Date>() {
+                Some(i64::from(date.to_days())) == number
+            } else if let Ok(time) = a.parse::<Time>() {
+                [time.to_micros(), time.to_millis().into()].map(Some).contains(&number)
+            } else {
+                let moment: Timestamp = a.parse().unwrap();
+                [moment.to_millis(), moment.to_micros()].contains(&number)
+            }
         }
         (Value::String(a), Value::String(b)) if a != b => {
             let decimal: Decimal<'_> = a.parse().unwrap();

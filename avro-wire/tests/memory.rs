@@ -87,7 +87,7 @@ fn a_bomb_takes_no_more_than_the_limit() {
     let schema = Schema::parse(r#""bytes""#).unwrap();
     for &codec in Codec::ALL.iter().filter(|&&codec| codec != Codec::Null) {
         let (mut file, mut datum) = (Vec::new(), Vec::new());
-        primitive::write_bytes(&vec![0; 8 << 20], &mut datum);
+        primitive::write_bytes(&vec![0; 4 << 20], &mut datum);
         let mut writer = Writer::new(&schema, codec, SYNC);
         writer.header(&mut file);
         writer.append(&datum, &mut file).unwrap();

@@ -1,6 +1,24 @@
 // The example needs the HTTP transport.
 #![cfg_attr(feature = "reqwest", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "reqwest"), doc = "Client for schema registries.")]
+//!
+//! # Types to meet first
+//!
+//! [`Client`] makes the calls, [`Config`] says how, [`Error`] tells what went wrong. A
+//! [`Registered`] is a schema as a registry holds it, a [`NewSchema`] one to give to it.
+//!
+//! # Coming from the Java client
+//!
+//! `CachedSchemaRegistryClient` is [`Client`]: `getSchemaById` is [`Client::schema`],
+//! `getLatestSchemaMetadata` [`Client::latest`], `getId` [`Client::lookup`],
+//! `testCompatibility` [`Client::may_register`], `updateCompatibility`
+//! [`Client::update_settings`]. `KafkaAvroSerializer` and `KafkaAvroDeserializer` are
+//! `AvroSerializer` and `AvroDeserializer` (feature `avro`), their strategies
+//! [`SubjectStrategy`], `MockSchemaRegistryClient` is `MockRegistry` (feature `mock`).
+//!
+//! Unlike Java's, this client keeps what does not exist for 5 seconds and the latest version for
+//! 60, sends requests for different keys side by side, breaks the circuit to a registry that
+//! keeps failing, and does not retry status 501 or 505.
 
 mod admin;
 mod auth;

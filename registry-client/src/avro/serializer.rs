@@ -54,6 +54,8 @@ pub enum Strictness {
 /// Encodes values as Avro and frames them with the id or GUID of their schema.
 ///
 /// Cloning is cheap and shares what is known about topics and schemas.
+///
+#[cfg_attr(feature = "mock", doc = include_str!("example.md"))]
 #[derive(Clone)]
 pub struct AvroSerializer {
     client: Client,

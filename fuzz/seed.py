@@ -365,6 +365,7 @@ def debezium():
 
 def registry():
     body = lambda value: json.dumps(value).encode()
+    guid = "8f2c2d1e-00ff-4abc-9def-0123456789ab"
     answers = {
         "schema": (200, b"", body({"schema": '"long"'})),
         "subject-version": (200, b"", body({"subject": "s", "version": 3, "id": 9, "schema": '"long"',
@@ -385,9 +386,43 @@ def registry():
         "unauthorized": (401, b"", b'{"error_code":"x"}'),
         "deep": (200, b"", b"[" * 200),
         "apicurio": (404, b"", body({"message": "No", "error_code": 404, "detail": "x", "name": "E"})),
+        "registration": (200, b"", body({"id": 7, "guid": guid, "version": 2, "schema": '"long"',
+            "metadata": {"tags": {"**.a": ["PII"]}, "properties": {"k": "v"}, "sensitive": ["k"]},
+            "ruleSet": {"domainRules": [{"name": "r", "kind": "CONDITION", "type": "CEL",
+                "mode": "WRITE", "expr": "true", "later": 1.50}]}})),
+        "metadata": (200, b"", b'{"properties":{"k":"v"},"tags":null,"n":1.00e400}'),
+        "rule-set": (200, b"", b'{"migrationRules":[{"name":"m","disabled":true}],"n":[1]}'),
+        "guid": (200, b"", guid.encode()),
+        "settings": (200, b"", body({"compatibilityLevel": "FULL", "alias": "t", "normalize": True,
+            "defaultRuleSet": {"domainRules": []}, "overrideMetadata": {"properties": {}}})),
+        "level-only": (200, b"", b'"NONE"'),
+        "mode": (200, b"", body({"mode": "READWRITE"})),
+        "schemas": (200, b"", body([{"subject": ":.x:s", "version": 1, "id": 2, "schema": "{}"}])),
+        "contexts": (200, b"", b'[".",":.x:",".y"]'),
+        "ids-in-contexts": (200, b"", body([{"context": ".x", "id": 3}, {"id": 4}])),
+        "associations": (200, b"", body([{"subject": "s", "associationType": "value"}])),
+        "server-version": (200, b"", body({"version": "8.1.0", "commitId": "x"})),
+        "server-id": (200, b"", body({"id": "", "scope": {"path": [], "clusters": {
+            "kafka-cluster": "k", "schema-registry-cluster": "r"}}})),
+        "version": (200, b"", b"4"),
+        "html": (200, b"", b"<!doctype html><html>"),
     }
     for name, (status, after, data) in answers.items():
         put("registry_response", name, struct.pack(">HB", status, len(after)) + after + data)
+
+    record = '{"type":"record","name":"R","fields":[{"name":"a","type":"long"},{"name":"b","type":["null","string"]}]}'
+    circle = [{"name": "R", "subject": "s", "version": 1}]
+    for name, answer, message in [
+        ("record-by-id", {"schema": record}, b"\0\0\0\0\x07\x2a\x02\x02x"),
+        ("record-by-guid", {"schema": record}, b"\x01" + bytes(16) + b"\x2a\0"),
+        ("datum-cut-off", {"schema": record}, b"\0\0\0\0\x07\x2a\x02"),
+        ("circle", {"id": 7, "schema": '"R"', "references": circle}, b"\0\0\0\0\x07\x2a"),
+        ("protobuf", {"schema": "syntax", "schemaType": "PROTOBUF"}, b"\0\0\0\0\x07\0"),
+        ("no-schema", {"schema": "{}"}, b"\0\0\0\0\x07\0"),
+        ("no-answer", [], b"\0\0\0\0\x07\0"),
+        ("no-framing", {"schema": '"long"'}, b"\x2a"),
+    ]:
+        put("registry_serde", name, chunk(body(answer)) + message)
 
 
 def partitioner():

@@ -8,4 +8,5 @@ pub mod msk_iam_auth;
 pub mod pgoutput;
 pub mod pgoutput_value;
 pub mod registry_client;
+pub mod registry_serde;
 pub mod s3_partitioner;

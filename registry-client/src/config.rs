@@ -80,7 +80,7 @@ impl Config {
             max_in_flight: 8,
             breaker_failures: 10,
             breaker_pause: Duration::from_secs(1),
-            breaker_max_pause: Duration::from_secs(30),
+            breaker_max_pause: Duration::from_secs(10),
         }
     }
 
@@ -261,7 +261,7 @@ impl Config {
     /// 429 or 5xx), then lets one request through; every time that fails as well, the pause
     /// doubles, up to `max_pause`. Calls meanwhile fail at once, with
     /// [`ErrorKind::CircuitOpen`](crate::ErrorKind::CircuitOpen). Default 10 failures, 1 s and
-    /// 30 s; zero failures: never.
+    /// 10 s; zero failures: never.
     #[must_use]
     pub fn with_circuit_breaker(
         mut self,

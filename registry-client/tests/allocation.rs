@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use registry_client::{Client, Config, Error, Request, Response, SchemaId, Transport};
+use registry_client::{Client, Config, Error, Guid, Request, Response, SchemaId, Transport};
 
 struct Counting;
 
@@ -39,8 +39,44 @@ struct Always;
 #[async_trait]
 impl Transport for Always {
     async fn send(&self, _: Request) -> Result<Response, Error> {
-        Ok(Response::new(200, r#"{"schema":"\"long\""}"#))
+        Ok(Response::new(200, r#"{"id":1,"schema":"\"long\""}"#))
     }
+}
+
+#[tokio::test]
+async fn a_cached_lookup_by_guid_does_not_allocate() {
+    let client = Client::with_transport(Config::new("http://h"), Arc::new(Always)).unwrap();
+    let guid = Guid::new([7; 16]);
+    client.schema_by_guid(guid).await.unwrap();
+    let before = ALLOCATIONS.get();
+    for _ in 0..10_000 {
+        assert!(client.try_get_guid(guid).is_some());
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
+}
+
+#[cfg(feature = "avro")]
+#[tokio::test]
+async fn further_records_do_not_allocate() {
+    use avro_wire::Schema;
+    use registry_client::{AvroDeserializer, AvroSerializer, Part};
+
+    let client = Client::with_transport(Config::new("http://h"), Arc::new(Always)).unwrap();
+    let schema = Schema::parse("\"long\"").unwrap();
+    let serializer = AvroSerializer::new(client.clone(), Part::Value);
+    let deserializer = AvroDeserializer::new(client, Part::Value);
+    let mut message = Vec::with_capacity(64);
+    serializer.encode("t", &1, &schema, &mut message).await.unwrap();
+    assert_eq!(deserializer.decode::<i64>(&message).await.unwrap(), 1);
+    let before = ALLOCATIONS.get();
+    for value in 0..1_000 {
+        message.clear();
+        serializer.encode("t", &value, &schema, &mut message).await.unwrap();
+        assert_eq!(deserializer.decode::<i64>(&message).await.unwrap(), value);
+        let (reader, datum) = deserializer.try_reader([], &message).unwrap();
+        assert_eq!(reader.decode::<i64>(datum).unwrap(), value);
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
 }
 
 #[tokio::test]

@@ -172,6 +172,25 @@ fn decision(criterion: &mut Criterion) {
             });
         });
     }
+    // Ever more files open at once, whose records take turns.
+    for files in [1, 100, 10_000] {
+        let regions: Vec<Region> = (0..files).map(|n| Region(format!("region-{n:05}"))).collect();
+        let mut paths = Paths::from(FieldPartitioner::new(["region"]).unwrap());
+        let mut rotation = CommitPlan::new(0).rotation(config.clone());
+        let mut turns = regions.iter().cycle();
+        let mut offset = 0;
+        let mut place = || {
+            let record = Record::new("orders", 3, offset).with_value(turns.next().unwrap());
+            offset += 1;
+            let key = SchemaKey::new(1);
+            let decision = rotation.place(&mut paths, black_box(&record), key, UNIX_EPOCH);
+            assert_eq!(decision.unwrap(), Rotate::Keep);
+        };
+        (0..files).for_each(|_| place());
+        group.bench_function(format!("files/{files}"), |b| {
+            b.iter(|| (0..RECORDS).for_each(|_| place()));
+        });
+    }
     group.finish();
 }
 

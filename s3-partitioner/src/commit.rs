@@ -11,6 +11,10 @@ use crate::{Error, ErrorKind, OpenFile, Rotation, RotationConfig};
 ///    has acknowledged step 1.
 /// 3. [`commit`](Self::commit): `e + 1` is committed, without metadata.
 ///
+/// The schemas of files need no place in step 1: a rotation begins without files, so they follow
+/// from its records, those that were rejected or passed over included. That is why the end is behind
+/// those too.
+///
 /// Tell the plan of the broker's answers with [`acknowledged`](Self::acknowledged) and
 /// [`refused`](Self::refused). Steps out of their order are errors, and a step whose outcome is not
 /// known can be asked for again.

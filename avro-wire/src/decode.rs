@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 use self::access::{BlockItems, BranchEnum, RecordFields};
 use crate::resolve::Promoted;
 use crate::skip::Walk;
-use crate::table::{Node, Record, Resolved, is_variant};
+use crate::table::{Node, Resolved, is_variant};
 use crate::{Error, ErrorKind, Schema};
 
 /// Decodes the one datum in `datum` as a `T`, which may borrow strings and bytes from it.
@@ -18,7 +18,8 @@ use crate::{Error, ErrorKind, Schema};
 /// `fixed` as bytes, null as unit, and the branch of a union without its name.
 ///
 /// A record whose fields are those of the struct, in the same order, is given as a sequence, which
-/// every derived `Deserialize` takes; a hand-written one needs `visit_seq` beside `visit_map`.
+/// every derived `Deserialize` takes; a hand-written one needs `visit_seq` beside `visit_map`, and
+/// has to take all fields there ([`ErrorKind::Value`] if it does not).
 ///
 /// ```
 /// # fn main() -> Result<(), avro_wire::Error> {
@@ -44,7 +45,7 @@ pub(crate) fn decode_walk<'s, 'a, T: Deserialize<'a>>(
 ) -> Result<T, Error> {
     match T::deserialize(Decoder { walk: &mut walk, node }) {
         Ok(value) => {
-            walk.reader.finish()?;
+            walk.finish()?;
             Ok(value)
         }
         Err(error) => Err(error.or_offset(walk.reader.offset())),
@@ -57,42 +58,16 @@ struct Decoder<'w, 's, 'de> {
     node: &'s Node,
 }
 
-impl<'s, 'de> Decoder<'_, 's, 'de> {
+impl<'w, 's, 'de> Decoder<'w, 's, 'de> {
     /// The type under `node`, after the index of a branch where `node` is a union.
     #[inline]
     fn enter(&mut self) -> Result<&'s Node, Error> {
         match *self.node {
-            Node::Option { null_first, inner } => Ok(if self.walk.is_some(null_first)? {
-                self.walk.table.node_ref(inner)
-            } else {
-                &Node::Null
-            }),
-            Node::Union(_) | Node::Resolved(_) => self.choose(),
+            Node::Option { .. } | Node::Union(_) | Node::Resolved(_) => {
+                enter_union(self.walk, self.node)
+            }
             _ => Ok(self.node),
         }
-    }
-
-    #[inline(never)]
-    fn choose(&mut self) -> Result<&'s Node, Error> {
-        match *self.node {
-            Node::Union(index) => {
-                let branch = self.walk.branch(index)?;
-                self.walk.resolved(&branch.node)
-            }
-            _ => self.walk.resolved(self.node),
-        }
-    }
-
-    /// Whether a union has another branch than null. What is in the option may be an enum that
-    /// asks for the branch by its name, so it stays where it is.
-    #[inline(never)]
-    fn is_some(&mut self) -> Result<bool, Error> {
-        let before = self.walk.reader.clone();
-        let is_some = *self.enter()? != Node::Null;
-        if is_some {
-            self.walk.reader = before;
-        }
-        Ok(is_some)
     }
 
     #[inline]
@@ -100,24 +75,26 @@ impl<'s, 'de> Decoder<'_, 's, 'de> {
         match *self.node {
             Node::Long => visitor.visit_i64(self.walk.reader.read_long()?),
             Node::Int => visitor.visit_i32(self.walk.reader.read_int()?),
-            _ => self.deserialize_any(visitor),
+            _ => self.other(visitor),
         }
     }
 
+    /// The fields of a record, one level further in.
     #[inline]
-    fn record<V: Visitor<'de>>(
-        self,
-        record: &'s Record,
-        sequence: bool,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn fields(self, index: u32) -> Result<RecordFields<'w, 's, 'de>, Error> {
+        let record = self.walk.table.record(index);
         self.walk.descend()?;
         if record.min_size == 0 && self.walk.take_empty(1).is_none() {
             return Err(self.walk.reader.error(ErrorKind::ItemCount { count: 1 }));
         }
-        let mut fields = RecordFields::new(self.walk, &record.fields);
-        let value =
-            if sequence { visitor.visit_seq(&mut fields) } else { visitor.visit_map(&mut fields) }?;
+        RecordFields::new(self.walk, &record.fields)
+    }
+
+    /// A record for a visitor that may leave fields out.
+    #[inline(never)]
+    fn by_name<V: Visitor<'de>>(self, index: u32, visitor: V) -> Result<V::Value, Error> {
+        let mut fields = self.fields(index)?;
+        let value = visitor.visit_map(&mut fields)?;
         fields.finish()?;
         Ok(value)
     }
@@ -136,6 +113,14 @@ impl<'s, 'de> Decoder<'_, 's, 'de> {
         let value = visitor.visit_map(&mut items)?;
         items.finish()?;
         Ok(value)
+    }
+
+    /// For a type of serde that does not mean one of Avro. Out of the way of those that do, which
+    /// are compiled into each place that asks for them.
+    #[cold]
+    #[inline(never)]
+    fn other<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_any(visitor)
     }
 
     #[inline]
@@ -172,10 +157,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
             Node::String => visitor.visit_borrowed_str(reader.read_str()?),
             Node::Fixed(size) => visitor.visit_borrowed_bytes(reader.read_fixed(size as usize)?),
             Node::Enum(index) => visitor.visit_str(self.walk.symbol(index)?),
-            Node::Record(index) => {
-                let record = self.walk.table.record(index);
-                self.record(record, false, visitor)
-            }
+            Node::Record(index) => self.by_name(index, visitor),
             Node::Array(item) => self.array(item, visitor),
             Node::Map(item) => self.map(item, visitor),
             Node::Resolved(index) => match self.walk.table.resolution(index) {
@@ -201,7 +183,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match *self.node {
             Node::Boolean => visitor.visit_bool(self.walk.reader.read_boolean()?),
-            _ => self.deserialize_any(visitor),
+            _ => self.other(visitor),
         }
     }
 
@@ -209,7 +191,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match *self.node {
             Node::Float => visitor.visit_f32(self.walk.reader.read_float()?),
-            _ => self.deserialize_any(visitor),
+            _ => self.other(visitor),
         }
     }
 
@@ -217,7 +199,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match *self.node {
             Node::Double => visitor.visit_f64(self.walk.reader.read_double()?),
-            _ => self.deserialize_any(visitor),
+            _ => self.other(visitor),
         }
     }
 
@@ -229,8 +211,11 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
     #[inline]
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match *self.node {
-            Node::String => visitor.visit_borrowed_str(self.walk.reader.read_str()?),
-            _ => self.deserialize_any(visitor),
+            Node::String => match self.walk.reader.try_str() {
+                Some(text) => visitor.visit_borrowed_str(text),
+                None => Err(self.walk.text_error()),
+            },
+            _ => self.other(visitor),
         }
     }
 
@@ -247,7 +232,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
             Node::Bytes | Node::String => {
                 visitor.visit_borrowed_bytes(self.walk.reader.read_bytes()?)
             }
-            _ => self.at(node).deserialize_any(visitor),
+            _ => self.at(node).other(visitor),
         }
     }
 
@@ -257,19 +242,21 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
     }
 
     #[inline]
-    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
-        let is_some = match *self.node {
-            Node::Option { null_first, inner } => {
-                let is_some = self.walk.is_some(null_first)?;
-                self.node = self.walk.table.node_ref(inner);
-                is_some
-            }
-            Node::Null => false,
-            Node::Union(_) | Node::Resolved(_) => self.is_some()?,
-            _ => true,
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        // What is rare goes without the address of `self`, which else had to stay in memory.
+        let some = match *self.node {
+            Node::Option { null_first, inner } => match self.walk.reader.take_option(null_first) {
+                Some(true) => Some(self.walk.table.node_ref(inner)),
+                Some(false) => None,
+                None => enter_option(self.walk, self.node)?,
+            },
+            _ => enter_option(self.walk, self.node)?,
         };
         // One call each: what is in the option is compiled into this function.
-        if is_some { visitor.visit_some(self) } else { visitor.visit_none() }
+        match some {
+            Some(node) => visitor.visit_some(self.at(node)),
+            None => visitor.visit_none(),
+        }
     }
 
     #[inline]
@@ -287,7 +274,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
             Node::Record(index) if self.walk.table.record(index).fields.is_empty() => {
                 visitor.visit_unit()
             }
-            _ => self.at(node).deserialize_any(visitor),
+            _ => self.at(node).other(visitor),
         }
     }
 
@@ -307,7 +294,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
             Node::Array(item) => self.array(item, visitor),
             Node::Bytes => byte_by_byte(self.walk.reader.read_bytes()?, visitor),
             Node::Fixed(size) => byte_by_byte(self.walk.reader.read_fixed(size as usize)?, visitor),
-            _ => self.at(node).deserialize_any(visitor),
+            _ => self.at(node).other(visitor),
         }
     }
 
@@ -319,8 +306,10 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
         let node = self.enter()?;
         match *node {
             Node::Record(index) => {
-                let record = self.walk.table.record(index);
-                self.record(record, true, visitor)
+                let mut fields = self.fields(index)?;
+                let value = visitor.visit_seq(&mut fields)?;
+                fields.finish()?;
+                Ok(value)
             }
             _ => self.at(node).deserialize_seq(visitor),
         }
@@ -349,11 +338,12 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
     ) -> Result<V::Value, Error> {
         let node = self.enter()?;
         match *node {
-            Node::Record(index) => {
-                let record = self.walk.table.record(index);
-                self.record(record, record.has_fields(fields), visitor)
+            // All that `visit_seq` of a struct gives is all that there is, see `RecordFields`.
+            Node::Record(index) if self.walk.table.record(index).has_fields(fields) => {
+                visitor.visit_seq(self.fields(index)?)
             }
-            _ => self.at(node).deserialize_any(visitor),
+            Node::Record(index) => self.by_name(index, visitor),
+            _ => self.at(node).other(visitor),
         }
     }
 
@@ -407,6 +397,42 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
 
     fn is_human_readable(&self) -> bool {
         false
+    }
+}
+
+#[inline(never)]
+fn enter_union<'s>(walk: &mut Walk<'s, '_>, node: &'s Node) -> Result<&'s Node, Error> {
+    match *node {
+        Node::Option { null_first, inner } => {
+            Ok(if walk.is_some(null_first)? { walk.table.node_ref(inner) } else { &Node::Null })
+        }
+        Node::Union(index) => {
+            let branch = walk.branch(index)?;
+            walk.resolved(&branch.node)
+        }
+        _ => walk.resolved(node),
+    }
+}
+
+/// What is in an option, if anything is. Of a larger union that is the union itself: what serde
+/// has in the option may be an enum that asks for the branch by its name.
+#[cold]
+#[inline(never)]
+fn enter_option<'s>(walk: &mut Walk<'s, '_>, node: &'s Node) -> Result<Option<&'s Node>, Error> {
+    match *node {
+        Node::Null => Ok(None),
+        Node::Option { null_first, inner } => {
+            Ok(if walk.is_some(null_first)? { Some(walk.table.node_ref(inner)) } else { None })
+        }
+        Node::Union(_) | Node::Resolved(_) => {
+            let before = walk.reader.clone();
+            if *enter_union(walk, node)? == Node::Null {
+                return Ok(None);
+            }
+            walk.reader = before;
+            Ok(Some(node))
+        }
+        _ => Ok(Some(node)),
     }
 }
 

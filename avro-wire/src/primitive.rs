@@ -139,8 +139,10 @@ const CONTINUE: u64 = 0x8080_8080_8080_8080;
 /// A failed read leaves the reader where it was.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
+    /// The end of `input`. The start of what is read next is kept as a length, which is one number
+    /// to put back after a failure.
     rest: &'a [u8],
-    total: usize,
+    input: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
@@ -148,14 +150,14 @@ impl<'a> Reader<'a> {
     #[inline]
     #[must_use]
     pub const fn new(input: &'a [u8]) -> Self {
-        Self { rest: input, total: input.len() }
+        Self { rest: input, input }
     }
 
     /// Bytes read so far.
     #[inline]
     #[must_use]
     pub const fn offset(&self) -> usize {
-        self.total - self.rest.len()
+        self.input.len() - self.rest.len()
     }
 
     /// The bytes not read yet.
@@ -200,6 +202,44 @@ impl<'a> Reader<'a> {
     /// As [`Reader::read_long`], and [`ErrorKind::NegativeLength`].
     #[inline]
     pub fn read_bytes(&mut self) -> Result<&'a [u8], Error> {
+        if let Some((bytes, rest)) = self.peek_short() {
+            self.rest = rest;
+            return Ok(bytes);
+        }
+        self.read_long_bytes()
+    }
+
+    /// Reads a `string`.
+    ///
+    /// # Errors
+    /// As [`Reader::read_bytes`], and [`ErrorKind::InvalidUtf8`].
+    #[inline]
+    pub fn read_str(&mut self) -> Result<&'a str, Error> {
+        let left = self.rest.len();
+        let bytes = self.read_bytes()?;
+        core::str::from_utf8(bytes).map_err(|_| self.utf8_error(left))
+    }
+
+    /// As [`Reader::read_str`], but all that is known of a failure is that nothing was read. Two
+    /// words come back in registers; a `Result` would go through memory.
+    #[inline(never)]
+    pub(crate) fn try_str(&mut self) -> Option<&'a str> {
+        let Some((bytes, rest)) = self.peek_short() else { return self.read_str().ok() };
+        let text = core::str::from_utf8(bytes).ok()?;
+        self.rest = rest;
+        Some(text)
+    }
+
+    /// Bytes or a string whose length takes one byte, and what follows.
+    #[inline]
+    fn peek_short(&self) -> Option<(&'a [u8], &'a [u8])> {
+        let (&first, rest) = self.rest.split_first()?;
+        // Neither a second byte of the length nor a negative one.
+        if first & 0x81 == 0 { rest.split_at_checked(usize::from(first >> 1)) } else { None }
+    }
+
+    #[inline(never)]
+    fn read_long_bytes(&mut self) -> Result<&'a [u8], Error> {
         let before = self.rest;
         let length = self.read_long()?;
         if let Ok(length) = usize::try_from(length)
@@ -211,20 +251,6 @@ impl<'a> Reader<'a> {
         let had = self.rest.len();
         self.rest = before;
         Err(self.length_error(length, had))
-    }
-
-    /// Reads a `string`.
-    ///
-    /// # Errors
-    /// As [`Reader::read_bytes`], and [`ErrorKind::InvalidUtf8`].
-    #[inline]
-    pub fn read_str(&mut self) -> Result<&'a str, Error> {
-        let before = self.rest;
-        let bytes = self.read_bytes()?;
-        core::str::from_utf8(bytes).map_err(|_| {
-            self.rest = before;
-            self.error(ErrorKind::InvalidUtf8)
-        })
     }
 
     /// Reads a `boolean`.
@@ -296,13 +322,14 @@ impl<'a> Reader<'a> {
         Ok(*bytes)
     }
 
-    /// Takes the next byte if it is 0 or 2, the indices of the two branches of an option.
+    /// Reads the index of a branch of an option, if it takes one byte as it should: whether there
+    /// is a value.
     #[inline]
-    pub(crate) fn take_index(&mut self) -> Option<u8> {
+    pub(crate) fn take_option(&mut self, null_first: bool) -> Option<bool> {
         match self.rest {
             [byte @ (0 | 2), rest @ ..] => {
                 self.rest = rest;
-                Some(*byte)
+                Some((*byte != 0) == null_first)
             }
             _ => None,
         }
@@ -329,6 +356,11 @@ impl<'a> Reader<'a> {
         let word = u64::from_le_bytes(*chunk);
         let stop = !word & CONTINUE;
         if stop == 0 {
+            // Nanoseconds since 1970 have nine bytes.
+            if let Some(&[_, _, _, _, _, _, _, _, last @ 0..0x80]) = self.rest.first_chunk::<9>() {
+                self.rest = self.rest.get(9..).unwrap_or_default();
+                return Ok(join_groups(word & !CONTINUE) | u64::from(last) << 56);
+            }
             return self.read_varint_near_end();
         }
         // All bits up to and with the first clear high bit; its byte is the last one.
@@ -361,6 +393,13 @@ impl<'a> Reader<'a> {
     #[cold]
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
         Error::at(kind, self.offset())
+    }
+
+    /// Goes back to where `left` bytes were left, the start of a string.
+    #[cold]
+    fn utf8_error(&mut self, left: usize) -> Error {
+        self.rest = self.input.get(self.input.len() - left..).unwrap_or_default();
+        self.error(ErrorKind::InvalidUtf8)
     }
 
     #[cold]

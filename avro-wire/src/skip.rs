@@ -122,6 +122,19 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
     }
 
+    /// Checks that the datum ends here, and that all records were read to their ends.
+    #[inline]
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        if self.depth == DEPTH_LIMIT { self.reader.finish() } else { Err(self.unfinished()) }
+    }
+
+    /// A `visit_seq` stopped before the last field that its struct says it has.
+    #[cold]
+    fn unfinished(&self) -> Error {
+        let error = Error::named(ErrorKind::Value, "fields were left");
+        error.or_offset(self.reader.offset())
+    }
+
     /// Goes one level in. Whoever comes back out without an error adds the level again.
     #[inline]
     pub(crate) fn descend(&mut self) -> Result<(), Error> {
@@ -159,13 +172,21 @@ impl<'s, 'a> Walk<'s, 'a> {
         Some(())
     }
 
+    /// Why [`Reader::try_str`] gave nothing.
+    #[cold]
+    pub(crate) fn text_error(&mut self) -> Error {
+        match self.reader.read_str() {
+            Ok(_) => Error::new(ErrorKind::Value),
+            Err(error) => error,
+        }
+    }
+
     /// Reads the branch of an option: whether a value follows.
     #[inline]
     pub(crate) fn is_some(&mut self, null_first: bool) -> Result<bool, Error> {
-        match self.reader.take_index() {
-            Some(0) => Ok(!null_first),
-            Some(2) => Ok(null_first),
-            _ => self.is_some_at_length(null_first),
+        match self.reader.take_option(null_first) {
+            Some(is_some) => Ok(is_some),
+            None => self.is_some_at_length(null_first),
         }
     }
 

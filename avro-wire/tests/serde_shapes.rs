@@ -326,3 +326,37 @@ fn trailing_bytes_are_an_error() {
     assert_eq!(error.kind(), ErrorKind::TrailingBytes { count: 1 });
     assert_eq!(error.offset(), Some(1));
 }
+
+#[test]
+fn a_visitor_that_leaves_fields_is_an_error() {
+    /// Says that it has both fields, and takes one.
+    #[derive(Debug)]
+    struct Half;
+    impl<'de> Deserialize<'de> for Half {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct First;
+            impl<'de> serde::de::Visitor<'de> for First {
+                type Value = Half;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("a record")
+                }
+                fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                    self,
+                    mut a: A,
+                ) -> Result<Half, A::Error> {
+                    a.next_element::<i32>().map(|_| Half)
+                }
+            }
+            deserializer.deserialize_struct("Half", &["a", "b"], First)
+        }
+    }
+    let fields = r#"[{"name":"a","type":"int"},{"name":"b","type":"null"}]"#;
+    let half = format!(r#"{{"type":"record","name":"Half","fields":{fields}}}"#);
+    let kind = decode::<Half>(b"\x02", &schema(&half)).unwrap_err().kind();
+    assert_eq!(kind, ErrorKind::Value);
+    let list = schema(&format!(r#"{{"type":"array","items":{half}}}"#));
+    let kind = decode::<Vec<Half>>(b"\x04\x02\x02\x00", &list).unwrap_err().kind();
+    assert_eq!(kind, ErrorKind::Value);
+    // A tuple goes by position and may be shorter.
+    assert_eq!(decode::<(i32,)>(b"\x02", &schema(&half)).unwrap(), (1,));
+}

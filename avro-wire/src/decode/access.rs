@@ -1,6 +1,6 @@
 //! The parts of records, arrays, maps and unions, as serde asks for them.
 
-use core::slice;
+use core::{mem, ptr, slice};
 
 use serde::Deserializer;
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
@@ -14,8 +14,13 @@ use crate::table::{Field, Node, Role};
 use crate::{Error, ErrorKind};
 
 /// The fields of a record, as entries of a map or as a sequence.
+///
+/// Whatever stands behind a value is done right after it, also the end of the record, so that
+/// nothing is left to do when a visitor has taken all fields: its result is then handed on as it
+/// is, and a large value is not moved for it.
 pub(super) struct RecordFields<'w, 's, 'de> {
     walk: &'w mut Walk<'s, 'de>,
+    /// Starts with a field that the visitor sees, or is empty.
     fields: slice::Iter<'s, Field>,
     /// The field whose name was given out last, until its value is asked for.
     value: Option<&'s Field>,
@@ -23,8 +28,10 @@ pub(super) struct RecordFields<'w, 's, 'de> {
 
 impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
     #[inline]
-    pub(super) fn new(walk: &'w mut Walk<'s, 'de>, fields: &'s [Field]) -> Self {
-        Self { walk, fields: fields.iter(), value: None }
+    pub(super) fn new(walk: &'w mut Walk<'s, 'de>, fields: &'s [Field]) -> Result<Self, Error> {
+        let mut fields = Self { walk, fields: fields.iter(), value: None };
+        fields.prepare()?;
+        Ok(fields)
     }
 
     #[inline]
@@ -34,67 +41,70 @@ impl<'w, 's, 'de> RecordFields<'w, 's, 'de> {
         seed: T,
     ) -> Result<T::Value, Error> {
         match seed.deserialize(Decoder { walk: self.walk, node: &field.node }) {
-            Ok(value) => Ok(value),
+            Ok(value) => {
+                self.prepare()?;
+                Ok(value)
+            }
             Err(error) => Err(self.walk.in_field(error, field)),
         }
     }
 
-    fn skip(&mut self, field: &Field) -> Result<(), Error> {
-        self.walk.skip(&field.node).map_err(|error| error.in_field(&field.name))
-    }
-
-    /// The next field that the reader knows.
+    /// Goes on to the next field that the visitor sees, or out of the record.
     #[inline]
-    fn next(&mut self) -> Result<Option<&'s Field>, Error> {
-        match self.fields.next() {
-            Some(field) if field.role != Role::Value => self.special(field),
-            field => Ok(field),
+    fn prepare(&mut self) -> Result<(), Error> {
+        match self.fields.as_slice() {
+            [] => self.walk.depth += 1,
+            [field, ..] if field.role == Role::Value => {}
+            _ => self.prepare_resolved()?,
         }
+        Ok(())
     }
 
-    /// What a resolution puts between the fields.
-    #[cold]
-    fn special(&mut self, first: &'s Field) -> Result<Option<&'s Field>, Error> {
-        let mut field = Some(first);
-        while let Some(found) = field {
-            match found.role {
-                Role::Value => break,
-                Role::Skipped => self.walk.skip(&found.node)?,
-                Role::Resume => self.walk.leave_default(),
+    /// For what a resolution puts between the fields.
+    #[inline(never)]
+    fn prepare_resolved(&mut self) -> Result<(), Error> {
+        while let Some(field) = self.fields.as_slice().first() {
+            match field.role {
+                Role::Value => return Ok(()),
                 Role::Default => {
-                    self.walk.enter_default(found.slot);
-                    break;
+                    self.walk.enter_default(field.slot);
+                    return Ok(());
                 }
+                Role::Skipped => self.skip(field)?,
+                Role::Resume => self.walk.leave_default(),
             }
-            field = self.fields.next();
-        }
-        Ok(field)
-    }
-
-    /// Steps over what the visitor did not ask for.
-    #[inline]
-    pub(super) fn finish(mut self) -> Result<(), Error> {
-        if self.value.is_some() || self.fields.len() > 0 {
-            self.skip_rest()?;
+            self.fields.next();
         }
         self.walk.depth += 1;
         Ok(())
     }
 
+    fn skip(&mut self, field: &Field) -> Result<(), Error> {
+        self.walk.skip_inline(&field.node).map_err(|error| self.walk.in_field(error, field))
+    }
+
+    /// Steps over what the visitor did not ask for.
+    #[inline]
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if self.value.is_some() || self.fields.len() > 0 { self.skip_rest() } else { Ok(()) }
+    }
+
     #[inline(never)]
     fn skip_rest(&mut self) -> Result<(), Error> {
-        if let Some(field) = self.value.take()
-            && field.role == Role::Value
-        {
-            self.skip(field)?;
-        }
-        while let Some(field) = self.fields.next() {
+        // The default that the visitor would have seen next has been entered.
+        let mut entered = self.value.is_none();
+        let given = self.value.take();
+        let rest = mem::take(&mut self.fields);
+        for field in given.into_iter().chain(rest) {
             match field.role {
                 Role::Value | Role::Skipped => self.skip(field)?,
+                Role::Default if entered || given.is_some_and(|given| ptr::eq(given, field)) => {}
                 Role::Default => self.walk.enter_default(field.slot),
                 Role::Resume => self.walk.leave_default(),
             }
+            entered = false;
         }
+        self.walk.depth += 1;
         Ok(())
     }
 }
@@ -107,7 +117,7 @@ impl<'de> SeqAccess<'de> for RecordFields<'_, '_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        match self.next()? {
+        match self.fields.next() {
             Some(field) => self.read(field, seed).map(Some),
             None => Ok(None),
         }
@@ -127,7 +137,7 @@ impl<'de> MapAccess<'de> for RecordFields<'_, '_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        let Some(field) = self.next()? else { return Ok(None) };
+        let Some(field) = self.fields.next() else { return Ok(None) };
         self.value = Some(field);
         seed.deserialize(StrDeserializer::new(&field.name)).map(Some)
     }

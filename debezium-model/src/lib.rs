@@ -44,6 +44,7 @@ mod schema;
 mod source;
 mod source_type;
 mod table;
+mod toast;
 #[cfg_attr(
     not(feature = "avro"),
     allow(dead_code, unused_imports, reason = "rows need all of it, column defaults a part")
@@ -82,3 +83,4 @@ pub use route::{Routed, Router};
 pub use schema::{ConnectField, ConnectSchema, ConnectType, DefaultValue};
 pub use source::{SourceBlock, TransactionBlock};
 pub use table::{MappedColumn, Table, TableId};
+pub use toast::ToastPolicy;

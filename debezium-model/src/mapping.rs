@@ -4,6 +4,7 @@ use crate::op::Op;
 use crate::outbox::Outbox;
 use crate::route::{Router, TopicPredicate};
 use crate::rules::ColumnRules;
+use crate::toast::ToastPolicy;
 
 /// How temporal types without a time zone are mapped (`time.precision.mode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -123,6 +124,7 @@ pub struct Mapping {
     pub(crate) flatten: Option<Flatten>,
     pub(crate) fidelity: Fidelity,
     pub(crate) unrepresentable: Unrepresentable,
+    pub(crate) toast: ToastPolicy,
     pub(crate) unknown_types: bool,
     pub(crate) skip_unchanged: bool,
     pub(crate) columns: ColumnRules,
@@ -155,6 +157,7 @@ impl Default for Mapping {
             flatten: None,
             fidelity: Fidelity::default(),
             unrepresentable: Unrepresentable::default(),
+            toast: ToastPolicy::default(),
             unknown_types: false,
             skip_unchanged: false,
             columns: ColumnRules::default(),
@@ -253,6 +256,19 @@ impl Mapping {
     pub fn with_unrepresentable(mut self, policy: Unrepresentable) -> Self {
         self.unrepresentable = policy;
         self
+    }
+
+    /// The same mapping with another way with values that were not sent.
+    #[must_use]
+    pub fn with_toast(mut self, policy: ToastPolicy) -> Self {
+        self.toast = policy;
+        self
+    }
+
+    /// What becomes of values that were not sent.
+    #[must_use]
+    pub const fn toast(&self) -> ToastPolicy {
+        self.toast
     }
 
     /// Appends what identifies a transaction in its metadata: its number and the position of the

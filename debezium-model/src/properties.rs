@@ -10,6 +10,7 @@ use crate::mapping::{
 use crate::names::NameAdjustment;
 use crate::outbox::Outbox;
 use crate::route::{Router, TopicPredicate, whole};
+use crate::toast::ToastPolicy;
 
 /// What [`Mapping::from_properties`] found.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +87,14 @@ fn option(found: &mut Properties, key: &str, value: &str) -> Result<bool, Error>
         "unrepresentable.values" => {
             let words = [("fail", Unrepresentable::Fail), ("null", Unrepresentable::Null)];
             mapping.unrepresentable = word(key, value, &words)?;
+        }
+        "toast.policy" => {
+            let words = [
+                ("placeholder", ToastPolicy::Placeholder),
+                ("reselect", ToastPolicy::Reselect),
+                ("fail", ToastPolicy::Fail),
+            ];
+            mapping.toast = word(key, value, &words)?;
         }
         "topic.transaction" => value.clone_into(&mut mapping.transaction_topic),
         "topic.heartbeat.prefix" | "heartbeat.topics.prefix" => {

@@ -14,6 +14,7 @@ use crate::rules::Rule;
 use crate::schema::{ConnectSchema, DefaultValue};
 use crate::source_type::size;
 use crate::table::{Mapped, MappedColumn, Table};
+use crate::toast::ToastPolicy;
 use crate::value::{ArrayItem, Elements, Pairs, Raw, Reading, Scalar, ValueScratch, convert, zero};
 
 /// Index of the null branch of a union whose default is null.
@@ -241,7 +242,8 @@ impl Slot {
         // The placeholder is all that tells that a value is not there.
         let has_stand_in = !strict || unavailable != null;
         let lenient = mapping.unrepresentable == Unrepresentable::Null && null_branch.is_some();
-        let unavailable = Some(unavailable).filter(|_| has_stand_in || lenient);
+        let may_stand = mapping.toast != ToastPolicy::Fail && (has_stand_in || lenient);
+        let unavailable = Some(unavailable).filter(|_| may_stand);
         let null = Some(null).filter(|_| !strict || constant || null_branch.is_some());
         let (kind, branch, policy) = (kind.clone(), value_branch, mapping.unrepresentable);
         Self { column, kind, branch, null, unavailable, lost, constant, treat, strict, policy }

@@ -86,7 +86,10 @@ fn the_originals_source_file_runs_unchanged() {
     assert_eq!((config.postgres.host(), config.postgres.port()), ("postgres", 5432));
     assert_eq!((config.postgres.user(), config.postgres.database()), ("master", "main"));
     assert_eq!(config.registry_url, "http://registry:8080/apis/ccompat/v6");
-    assert_eq!((config.snapshot, config.toast), (SnapshotMode::Initial, ToastPolicy::Placeholder));
+    assert_eq!(
+        (config.snapshot, config.mapping.toast()),
+        (SnapshotMode::Initial, ToastPolicy::Placeholder)
+    );
     assert!(config.tables.includes("ods", "cdc_events"));
     assert!(!config.tables.includes("ods", "orders"));
     assert!(config.mapping.flatten().is_some());

@@ -8,9 +8,10 @@ mod sink;
 mod source;
 
 pub use client::ClientSettings;
+pub use debezium_model::ToastPolicy;
 pub use properties::{Properties, unknown_key};
 pub use sink::{NullValues, SinkConfig};
-pub use source::{Keyless, PrefixFilter, SnapshotMode, SourceConfig, TableFilter, ToastPolicy};
+pub use source::{Keyless, PrefixFilter, SnapshotMode, SourceConfig, TableFilter};
 
 /// Where the outside systems are, as the command line says; each is independent of the others and
 /// wins over what a connector configuration holds.

@@ -29,8 +29,6 @@ pub struct SourceConfig {
     pub snapshot: SnapshotMode,
     /// How rows become records.
     pub mapping: Mapping,
-    /// What happens to columns whose unchanged out-of-line value the server did not send.
-    pub toast: ToastPolicy,
     /// Base URL of the schema registry.
     pub registry_url: String,
     /// Kafka client settings of the producer.
@@ -60,18 +58,6 @@ pub enum SnapshotMode {
     Initial,
     /// Never: only changes from the slot's position on.
     Never,
-}
-
-/// What becomes of a column whose unchanged TOAST value the server left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ToastPolicy {
-    /// Debezium's placeholder stands in.
-    Placeholder,
-    /// The row is read again by its key; what it holds by then is sent.
-    Reselect,
-    /// The source stops.
-    Fail,
 }
 
 /// What happens to a table without a primary key (or other replica identity) whose updates and
@@ -214,16 +200,6 @@ impl SourceConfig {
                 SnapshotMode::Initial
             }
         };
-        let toast = match properties.take(&["toast.policy"]).as_deref() {
-            None | Some("placeholder") => ToastPolicy::Placeholder,
-            Some("reselect") => ToastPolicy::Reselect,
-            Some("fail") => ToastPolicy::Fail,
-            Some(other) => {
-                properties
-                    .problem(format!("toast.policy: {other:?}; use placeholder, reselect or fail"));
-                ToastPolicy::Placeholder
-            }
-        };
         let keyless = match properties.take(&["keyless.tables"]).as_deref() {
             None | Some("fail") => Keyless::Fail,
             Some("allow") => Keyless::Allow,
@@ -284,7 +260,6 @@ impl SourceConfig {
                 tables,
                 snapshot,
                 mapping,
-                toast,
                 registry_url,
                 kafka,
                 offsets_topic,

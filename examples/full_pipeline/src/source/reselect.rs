@@ -1,5 +1,6 @@
 //! Reads a row again by its key when the server left out values that did not change.
 
+use debezium_model::Change;
 use pgoutput::{
     Column,
     client::{Client, quote_identifier, quote_literal},
@@ -22,26 +23,23 @@ impl Reselected {
     }
 }
 
-/// Reads the unchanged columns of the row whose other columns are `columns`, in text form.
+/// Reads what the new row of a change lacks, in text form.
 pub(super) async fn row(
     client: &mut Client,
     table: &Compiled,
-    columns: &[Column<'_>],
+    change: &Change<'_>,
 ) -> Result<Reselected, Error> {
-    let mut wanted = Vec::new();
+    let columns: Vec<&str> = table.columns().map(|mapped| mapped.def().name()).collect();
+    let wanted: Vec<(usize, String)> = change
+        .missing()
+        .filter_map(|place| Some((place, quote_identifier(columns.get(place)?))))
+        .collect();
+    let key = table.row_key(change.after.unwrap_or_default()).ok_or_else(|| no_key(table))?;
     let mut keys = Vec::new();
-    for (index, (mapped, column)) in table.columns().zip(columns).enumerate() {
-        let definition = mapped.def();
-        if *column == Column::Unchanged {
-            wanted.push((index, quote_identifier(definition.name())));
-        } else if mapped.is_key() {
-            let Column::Text(text) = column else { return Err(no_key(table)) };
-            let text = std::str::from_utf8(text).map_err(|_| no_key(table))?;
-            keys.push(format!("{} = {}", quote_identifier(definition.name()), quote_literal(text)));
-        }
-    }
-    if keys.is_empty() {
-        return Err(no_key(table));
+    for (name, value) in key {
+        let Column::Text(text) = value else { return Err(no_key(table)) };
+        let text = std::str::from_utf8(text).map_err(|_| no_key(table))?;
+        keys.push(format!("{} = {}", quote_identifier(name), quote_literal(text)));
     }
     let names: Vec<&str> = wanted.iter().map(|(_, name)| name.as_str()).collect();
     let sql = format!(

@@ -2,7 +2,7 @@
 
 use std::{future, sync::atomic::Ordering, time::Duration};
 
-use debezium_model::{Before, Change, MappedColumn, Op, SourceBlock};
+use debezium_model::{Before, Change, MappedColumn, Op, SourceBlock, ToastPolicy};
 use pgoutput::{
     Column, Decoder, Logical, Lsn, Message, OldTuple, ProtocolVersion, Tuple,
     client::{Acknowledger, Batch, Client, StreamOptions},
@@ -15,12 +15,9 @@ use super::{
     outbox::Outbox,
     postgres_error,
     reselect::{self, Reselected},
-    tables::{self, Compiled, Encoder, Tables},
+    tables::{self, Encoder, Tables},
 };
-use crate::{
-    config::ToastPolicy,
-    error::{Error, Part},
-};
+use crate::error::{Error, Part};
 
 /// How often the position is looked at when nothing else happens.
 const TICK: Duration = Duration::from_millis(200);
@@ -61,7 +58,7 @@ impl Source {
             .map_err(|error| postgres_error("opening the replication connection", error))?;
         // Rows are read again by keys in text form; a type that has only a text reading needs it too.
         let binary = client.server_version() >= 140_000
-            && self.config.toast != ToastPolicy::Reselect
+            && self.config.mapping.toast() != ToastPolicy::Reselect
             && !self.text_only.load(Ordering::Relaxed);
         let options = StreamOptions::new(&self.config.slot, [&self.config.publication])
             .with_start(start)
@@ -341,45 +338,21 @@ impl Session<'_> {
         let metrics = &self.source.metrics;
         metrics.changes.add(1);
         let reread: Reselected;
-        let filled: Vec<Column<'_>>;
-        let change = match row {
+        let mut room = Vec::new();
+        let mut change = match row {
             Row::Truncated => Change::truncate(),
             Row::Created(after) => Change::insert(after),
             Row::Deleted(before) => Change::delete(before),
-            Row::Updated(before, after) => match missing(after) {
-                0 => Change::update(before, after),
-                count => {
-                    metrics.unchanged_toast.add(count);
-                    let full = match before {
-                        Some(Before::Full(full)) => full,
-                        _ => &[],
-                    };
-                    reread = match self.source.config.toast {
-                        ToastPolicy::Fail if full.is_empty() => {
-                            return Err(unchanged(table, after));
-                        }
-                        ToastPolicy::Reselect if full.is_empty() => {
-                            metrics.reselected.add(1);
-                            reselect::row(&mut self.catalog, table, after).await?
-                        }
-                        _ => Reselected::default(),
-                    };
-                    filled = after
-                        .iter()
-                        .enumerate()
-                        .map(|(i, column)| match column {
-                            Column::Unchanged => full
-                                .get(i)
-                                .copied()
-                                .or_else(|| reread.column(i))
-                                .unwrap_or(Column::Unchanged),
-                            sent => *sent,
-                        })
-                        .collect();
-                    Change::update(before, &filled)
-                }
-            },
+            Row::Updated(before, after) => {
+                metrics.unchanged_toast.add(missing(after));
+                Change::update(before, after)
+            }
         };
+        if table.mapping().toast() == ToastPolicy::Reselect && change.missing().next().is_some() {
+            metrics.reselected.add(1);
+            reread = reselect::row(&mut self.catalog, table, &change).await?;
+            change = change.filled(|place| reread.column(place), &mut room);
+        }
         let mut source = SourceBlock::new(&self.source.database, lsn.get(), open.commit_us);
         source.tx_id = Some(open.xid);
         source.last_commit_lsn = self.last_commit;
@@ -443,28 +416,6 @@ fn collect_old<'b, 'v>(
         OldTuple::Key(tuple) => collect(tuple, columns).map(|()| Before::Key(columns)),
         OldTuple::Full(tuple) => collect(tuple, columns).map(|()| Before::Full(columns)),
     }
-}
-
-fn unchanged(table: &Compiled, columns: &[Column<'_>]) -> Error {
-    let names: Vec<&str> = table
-        .columns()
-        .zip(columns)
-        .filter(|(_, column)| **column == Column::Unchanged)
-        .map(|(mapped, _)| mapped.def().name())
-        .collect();
-    Error::new(
-        Part::Data,
-        format!(
-            "the server left out unchanged TOAST values of {}.{}: {}",
-            table.schema,
-            table.name,
-            names.join(", ")
-        ),
-    )
-    .with_advice(format!(
-        "set toast.policy to reselect or placeholder, or ALTER TABLE {}.{} REPLICA IDENTITY FULL",
-        table.schema, table.name
-    ))
 }
 
 fn decoding(what: &str, error: pgoutput::Error) -> Error {

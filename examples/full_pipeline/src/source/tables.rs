@@ -4,10 +4,10 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use debezium_model::{
-    Change, ColumnDef, HeaderValue, Headers, JsonWriter, MappedColumn, Op, OutboxEvent, Plan,
-    Record, SchemaIds, Scratch, SourceBlock, Table, TableId,
+    Change, ColumnDef, ErrorKind, HeaderValue, Headers, JsonWriter, MappedColumn, Mapping, Op,
+    OutboxEvent, Plan, Record, SchemaIds, Scratch, SourceBlock, Table, TableId,
 };
-use pgoutput::Relation;
+use pgoutput::{Column, Relation};
 use registry_client::{Client as Registry, NewSchema, Subject};
 
 use super::publisher::{OwnHeader, Publisher};
@@ -58,6 +58,16 @@ impl Compiled {
             Error::new(Part::Data, format!("cannot show a key of {}", self.topic)).with_cause(error)
         })?;
         Ok(Some(text))
+    }
+
+    /// The options the table was mapped with.
+    pub(crate) fn mapping(&self) -> &Mapping {
+        self.table.mapping()
+    }
+
+    /// What a row is found by again.
+    pub(crate) fn row_key<'r>(&'r self, row: &[Column<'r>]) -> Option<Vec<(&'r str, Column<'r>)>> {
+        self.table.row_key(row)
     }
 
     /// Whether rows are sent as the events that they hold.
@@ -258,11 +268,18 @@ impl Encoder {
             },
         );
         encoded.map_err(|error| {
-            Error::new(
-                Part::Data,
-                format!("cannot encode a row of {}.{}", table.schema, table.name),
-            )
-            .with_cause(error)
+            let what = format!("cannot encode a row of {}.{}", table.schema, table.name);
+            let unavailable = error.kind() == ErrorKind::Unavailable;
+            let failure = Error::new(Part::Data, what).with_cause(error);
+            if unavailable {
+                failure.with_advice(format!(
+                    "set toast.policy to reselect or placeholder, or ALTER TABLE {}.{} REPLICA \
+                     IDENTITY FULL",
+                    table.schema, table.name
+                ))
+            } else {
+                failure
+            }
         })?;
         sent?;
         // What flattening drops has been an event before.

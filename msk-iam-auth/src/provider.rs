@@ -100,6 +100,8 @@ struct State {
     /// Number of loads that have ended, to tell whether one ended while we waited for our turn.
     loads: u64,
     last_load: Option<Instant>,
+    /// Whether a load is on its way that a broker's refusal has asked for.
+    reload_is_due: bool,
     last_error: Option<Error>,
 }
 
@@ -249,16 +251,29 @@ impl TokenProvider {
     /// changed since. They are given out until the new ones are there. However often this is
     /// called, and by however many clients, the source is asked once in ten seconds at most.
     pub fn reload(&self) {
-        {
+        let wait = {
             let mut state = self.state();
-            if state.last_load.is_none_or(|last| last.elapsed() >= RETRY_AFTER) {
-                state.refresh = Moment::after((self.clock)(), Duration::ZERO);
-                state.token = None;
-            } else {
+            if state.reload_is_due {
                 return;
             }
+            state.reload_is_due = true;
+            let since = state.last_load.map_or(RETRY_AFTER, |last| last.elapsed());
+            let wait = RETRY_AFTER.saturating_sub(since);
+            // Whoever comes first then loads, should there be no runtime to do it by itself.
+            state.refresh = Moment::after((self.clock)(), wait);
+            state.token = None;
+            wait
+        };
+        if let Some(runtime) = self.runtime() {
+            let provider = self.clone();
+            // Nobody awaits the task: its result is in the state.
+            drop(runtime.spawn(async move {
+                tokio::time::sleep(wait).await;
+                if provider.state().reload_is_due {
+                    provider.load_in_background();
+                }
+            }));
         }
-        self.load_in_background();
     }
 
     /// Drops the credentials at hand, which must not be used again. The next call loads new ones.
@@ -341,9 +356,7 @@ impl TokenProvider {
     }
 
     fn load_in_background(&self) {
-        let Some(runtime) = Handle::try_current().ok().or_else(|| self.runtime.clone()) else {
-            return;
-        };
+        let Some(runtime) = self.runtime() else { return };
         let Ok(turn) = Arc::clone(&self.shared.flight).try_lock_owned() else { return };
         let provider = self.clone();
         // Nobody awaits the task: its result is in the state.
@@ -353,9 +366,17 @@ impl TokenProvider {
         }));
     }
 
+    fn runtime(&self) -> Option<Handle> {
+        Handle::try_current().ok().or_else(|| self.runtime.clone())
+    }
+
     /// Only for whoever holds the flight.
     async fn load(&self) -> Result<Credentials, Error> {
-        self.state().last_load = Some(Instant::now());
+        {
+            let mut state = self.state();
+            state.last_load = Some(Instant::now());
+            state.reload_is_due = false;
+        }
         let result = self.load_with_retries().await;
         let now = (self.clock)();
         let mut state = self.state();

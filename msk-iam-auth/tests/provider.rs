@@ -300,15 +300,21 @@ async fn a_reload_keeps_the_old_until_the_new_is_there_and_is_not_a_storm() {
         Credentials::new("OTHER", "secret").with_expires_at(START + Duration::from_secs(3_600));
     let bench = bench(vec![Ok(expiring(3_600)), Ok(other)]);
     let first = bench.provider.token().await.unwrap();
-    bench.provider.reload();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(bench.source.calls(), 1, "that was loaded a moment ago");
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     for _ in 0..100 {
         bench.provider.reload();
     }
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(bench.source.calls(), 1, "that was loaded a moment ago");
     assert_eq!(bench.provider.current().unwrap(), first);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_ne!(bench.provider.current().unwrap(), first, "of the other key");
     assert_eq!(bench.source.calls(), 2);
+
+    // After a while it is done at once.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.source.calls(), 2);
+    bench.provider.reload();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.source.calls(), 3);
 }

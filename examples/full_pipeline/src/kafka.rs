@@ -1,15 +1,10 @@
-//! Kafka clients: one way to configure them, topics made explicitly, IAM tokens when asked for.
+//! Kafka clients: one way to configure them, topics made explicitly.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use msk_iam_auth::{EnvironmentCredentials, Region, Signer, TokenProvider};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::{ClientContext, OAuthToken},
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
@@ -18,88 +13,11 @@ use rdkafka::{
 use crate::{
     config::ClientSettings,
     error::{Error, Part},
+    iam::{Login, LoginContext},
 };
 
 /// How long the first contact with a broker may take.
 const FIRST_CONTACT: Duration = Duration::from_secs(10);
-
-/// The token source that any number of clients share; `None` without IAM.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Login {
-    tokens: Option<Arc<TokenProvider>>,
-}
-
-impl Login {
-    /// Prepares the login that `settings` ask for; the first token is signed here, so that wrong
-    /// credentials are an error before anything connects.
-    ///
-    /// # Errors
-    ///
-    /// No region in the broker's name, or no credentials in the environment.
-    pub(crate) async fn new(settings: &ClientSettings) -> Result<Self, Error> {
-        if !settings.iam {
-            return Ok(Self::default());
-        }
-        let broker = settings.brokers.split(',').next().unwrap_or_default();
-        let region =
-            match std::env::var("AWS_REGION").or_else(|_| std::env::var("AWS_DEFAULT_REGION")) {
-                Ok(region) => Region::new(&region),
-                Err(_) => Region::from_host(broker),
-            }
-            .map_err(|error| {
-                Error::new(Part::Config, format!("no AWS region for the broker {broker}"))
-                    .with_cause(error)
-                    .with_advice("set AWS_REGION to the cluster's region")
-            })?;
-        let provider =
-            TokenProvider::new(Signer::new(region), Arc::new(EnvironmentCredentials::new()));
-        provider.token().await.map_err(|error| {
-            Error::new(Part::Kafka, "cannot sign an IAM token").with_cause(error).with_advice(
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN)",
-            )
-        })?;
-        // Clients ask for tokens on threads of their own, perhaps hours from now.
-        tokio::spawn(provider.keep_fresh());
-        Ok(Self { tokens: Some(Arc::new(provider)) })
-    }
-
-    /// The current token for librdkafka, which asks on the thread that polls the client.
-    pub(crate) fn oauth_token(&self) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        let provider = self.tokens.as_ref().ok_or("this client does not log in with IAM")?;
-        let token = provider.current()?;
-        let lifetime = token.expires_at().duration_since(std::time::UNIX_EPOCH)?;
-        Ok(OAuthToken {
-            token: token.as_str().to_owned(),
-            principal_name: "kafka-cluster".to_owned(),
-            lifetime_ms: i64::try_from(lifetime.as_millis())?,
-        })
-    }
-}
-
-/// The context of clients that only need to log in.
-#[derive(Debug, Clone)]
-pub(crate) struct LoginContext(pub(crate) Login);
-
-impl ClientContext for LoginContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_client(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("kafka client: {error}: {reason}");
-    }
-
-    fn generate_oauth_token(
-        &self,
-        _: Option<&str>,
-    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.0.oauth_token()
-    }
-}
-
-impl rdkafka::consumer::ConsumerContext for LoginContext {}
 
 /// Sends a client's log line on; a lost connection is repeated every second and stays quiet.
 pub(crate) fn log_client(level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -128,8 +46,9 @@ pub(crate) fn base(settings: &ClientSettings) -> ClientConfig {
     config
 }
 
-/// Adds the user's properties.
-pub(crate) fn finish(config: &mut ClientConfig, settings: &ClientSettings) {
+/// Adds what the login needs, and the user's properties.
+pub(crate) fn finish(config: &mut ClientConfig, settings: &ClientSettings, login: &Login) {
+    login.configure(config);
     for (key, value) in &settings.properties {
         config.set(key, value);
     }
@@ -174,9 +93,9 @@ pub(crate) fn consumer(
     settings: &ClientSettings,
     login: &Login,
 ) -> Result<BaseConsumer<LoginContext>, Error> {
-    finish(&mut config, settings);
+    finish(&mut config, settings, login);
     let consumer: BaseConsumer<LoginContext> =
-        config.create_with_context(LoginContext(login.clone())).map_err(creation_error)?;
+        config.create_with_context(LoginContext::new(login.clone())).map_err(creation_error)?;
     if settings.iam {
         consumer.poll(Duration::from_millis(100));
     }
@@ -197,9 +116,9 @@ pub(crate) async fn create_topics(
         return expect_topics(settings, login, topics).await;
     }
     let mut config = base(settings);
-    finish(&mut config, settings);
+    finish(&mut config, settings, login);
     let admin: AdminClient<LoginContext> =
-        config.create_with_context(LoginContext(login.clone())).map_err(creation_error)?;
+        config.create_with_context(LoginContext::new(login.clone())).map_err(creation_error)?;
     let new: Vec<NewTopic<'_>> = topics
         .iter()
         .map(|(name, compacted)| {

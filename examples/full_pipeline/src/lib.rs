@@ -5,6 +5,7 @@ mod cli;
 pub mod config;
 pub mod demo;
 mod error;
+pub mod iam;
 mod kafka;
 pub mod load_demo;
 mod metrics;

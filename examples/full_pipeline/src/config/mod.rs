@@ -7,7 +7,7 @@ mod properties;
 mod sink;
 mod source;
 
-pub use client::ClientSettings;
+pub use client::{ClientSettings, IamOptions};
 pub use debezium_model::ToastPolicy;
 pub use properties::{Properties, unknown_key};
 pub use sink::{NullValues, SinkConfig};

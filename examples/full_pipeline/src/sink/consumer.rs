@@ -13,7 +13,8 @@ use rdkafka::{
 use crate::{
     config::SinkConfig,
     error::{Error, Part},
-    kafka::{self, Login},
+    iam::Login,
+    kafka,
 };
 
 /// Remembers which partitions were taken away until the sink has seen it.
@@ -39,6 +40,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("kafka consumer: {error}: {reason}");
+        self.login.heard(&error, reason);
     }
 
     fn generate_oauth_token(
@@ -87,7 +89,7 @@ pub(super) fn join(config: &SinkConfig, login: &Login) -> Result<StreamConsumer<
         // Topics that the source has yet to create are seen soon.
         .set("topic.metadata.refresh.interval.ms", "2000")
         .set("allow.auto.create.topics", "false");
-    kafka::finish(&mut client, &config.kafka);
+    kafka::finish(&mut client, &config.kafka, login);
     let context = Context { login: login.clone(), revoked: Mutex::default() };
     let consumer: StreamConsumer<Context> =
         client.create_with_context(context).map_err(kafka::creation_error)?;

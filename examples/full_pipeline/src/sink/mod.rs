@@ -31,7 +31,8 @@ use self::{
 use crate::{
     config::{NullValues, SinkConfig},
     error::{Error, Part},
-    kafka::{self, Login},
+    iam::Login,
+    kafka,
     metrics::Metrics,
     registry,
     shutdown::Shutdown,

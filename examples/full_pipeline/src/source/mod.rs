@@ -30,7 +30,8 @@ use self::{offsets::Position, publisher::Publisher, tables::Compiled, tracker::T
 use crate::{
     config::{Keyless, SnapshotMode, SourceConfig},
     error::{Error, Part},
-    kafka::{self, Login},
+    iam::Login,
+    kafka,
     metrics::Metrics,
     registry,
     shutdown::Shutdown,

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::SourceConfig,
     error::{Error, Part},
-    kafka::{self, Login},
+    iam::Login,
+    kafka,
 };
 
 const ANSWER: Duration = Duration::from_secs(10);

@@ -18,7 +18,8 @@ use super::tracker::Tracker;
 use crate::{
     config::ClientSettings,
     error::{Error, Part},
-    kafka::{self, Login},
+    iam::Login,
+    kafka,
 };
 
 /// Bytes of messages between the encoder and Kafka; past it the source stops reading.
@@ -60,6 +61,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("kafka producer: {error}: {reason}");
+        self.login.heard(&error, reason);
     }
 
     fn generate_oauth_token(
@@ -111,7 +113,7 @@ impl Publisher {
             .set("message.max.bytes", "10485760")
             // Java's default partitioner, so that a key stays in its partition after a migration.
             .set("partitioner", "murmur2_random");
-        kafka::finish(&mut config, settings);
+        kafka::finish(&mut config, settings, login);
         let context = Context { tracker: tracker.clone(), login: login.clone() };
         let producer = config.create_with_context(context).map_err(kafka::creation_error)?;
         let context: Vec<(String, String)> =

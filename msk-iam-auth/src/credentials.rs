@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use crate::sigv4::percent_encode;
 use crate::{Error, ErrorKind};
 
 /// An AWS access key, perhaps a temporary one. Cheap to clone; the secret parts are overwritten
@@ -19,8 +20,17 @@ use crate::{Error, ErrorKind};
 pub struct Credentials {
     access_key_id: Arc<str>,
     secret: Arc<Zeroizing<String>>,
-    session_token: Option<Arc<Zeroizing<String>>>,
+    session_token: Option<Arc<SessionToken>>,
     expires_at: Option<SystemTime>,
+    /// Whether every part could have come from AWS, which is looked at once and reported when
+    /// something is to be signed.
+    is_legal: bool,
+}
+
+/// A session token and what it looks like in every query.
+struct SessionToken {
+    text: Zeroizing<String>,
+    encoded: Zeroizing<Vec<u8>>,
 }
 
 impl Credentials {
@@ -32,14 +42,20 @@ impl Credentials {
             secret: Arc::new(Zeroizing::new(secret_access_key.to_owned())),
             session_token: None,
             expires_at: None,
+            is_legal: is_legal(access_key_id) && is_legal(secret_access_key),
         }
     }
 
     /// Adds the session token of a temporary key. An empty one counts as none.
     #[must_use]
     pub fn with_session_token(mut self, token: &str) -> Self {
-        self.session_token =
-            (!token.is_empty()).then(|| Arc::new(Zeroizing::new(token.to_owned())));
+        self.is_legal &= token.is_empty() || is_legal(token);
+        self.session_token = (!token.is_empty()).then(|| {
+            // Room for all, so that no part stays behind in a block grown out of.
+            let mut encoded = Zeroizing::new(Vec::with_capacity(3 * token.len()));
+            percent_encode(token, &mut encoded);
+            Arc::new(SessionToken { text: Zeroizing::new(token.to_owned()), encoded })
+        });
         self
     }
 
@@ -97,21 +113,23 @@ impl Credentials {
     }
 
     pub(crate) fn session_token(&self) -> Option<&str> {
-        self.session_token.as_ref().map(|token| token.as_str())
+        self.session_token.as_ref().map(|token| token.text.as_str())
+    }
+
+    pub(crate) fn encoded_session_token(&self) -> Option<&[u8]> {
+        self.session_token.as_ref().map(|token| token.encoded.as_slice())
     }
 
     /// A key that could not have come from AWS is found here rather than by a broker that says
-    /// "Access denied". A tab is let through: it is odd, but signs like any other character.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let parts = [self.access_key_id(), self.secret(), self.session_token().unwrap_or("-")];
-        let legal =
-            |part: &&str| !part.is_empty() && !part.chars().any(|c| c.is_control() && c != '\t');
-        if parts.iter().all(legal) {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::InvalidCredentials))
-        }
+    /// "Access denied".
+    pub(crate) const fn check(&self) -> Result<(), Error> {
+        if self.is_legal { Ok(()) } else { Err(Error::new(ErrorKind::InvalidCredentials)) }
     }
+}
+
+/// A tab is let through: it is odd, but signs like any other character.
+fn is_legal(part: &str) -> bool {
+    !part.is_empty() && !part.chars().any(|c| c.is_control() && c != '\t')
 }
 
 impl fmt::Debug for Credentials {
@@ -136,6 +154,8 @@ mod tests {
         fn wiped(_: &impl ZeroizeOnDrop) {}
         let credentials = Credentials::new("id", "secret").with_session_token("token");
         wiped(&*credentials.secret);
-        wiped(&**credentials.session_token.as_ref().unwrap());
+        let token = credentials.session_token.unwrap();
+        wiped(&token.text);
+        wiped(&token.encoded);
     }
 }

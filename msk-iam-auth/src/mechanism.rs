@@ -28,7 +28,7 @@ impl Signer {
         let host = without_port(host);
         let room = 512 + 3 * credentials.session_token().map_or(0, str::len);
         // Only signed: the message has the same values in another form.
-        let mut query = Zeroizing::new(String::with_capacity(room));
+        let mut query = Zeroizing::new(Vec::with_capacity(room));
         let signed = self.sign(host, credentials, now, &mut query)?;
         let expires = signed.expires_seconds.to_string();
         let mut json = String::with_capacity(room);

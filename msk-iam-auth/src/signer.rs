@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -123,7 +123,7 @@ impl Signer {
         host: &str,
         credentials: &Credentials,
         now: SystemTime,
-        out: &mut String,
+        out: &mut Vec<u8>,
     ) -> Result<Signed, Error> {
         credentials.check()?;
         check_host(host)?;
@@ -135,22 +135,22 @@ impl Signer {
 
         let start = out.len();
         // Sorted by name, as the canonical form wants it.
-        out.push_str("Action=");
+        out.extend_from_slice(b"Action=");
         percent_encode(ACTION, out);
-        out.push_str("&X-Amz-Algorithm=");
-        out.push_str(ALGORITHM);
-        out.push_str("&X-Amz-Credential=");
+        out.extend_from_slice(b"&X-Amz-Algorithm=");
+        out.extend_from_slice(ALGORITHM.as_bytes());
+        out.extend_from_slice(b"&X-Amz-Credential=");
         percent_encode(&credential, out);
-        out.push_str("&X-Amz-Date=");
-        out.push_str(date.as_str());
-        out.push_str("&X-Amz-Expires=");
-        // Writing to a String cannot fail.
+        out.extend_from_slice(b"&X-Amz-Date=");
+        out.extend_from_slice(date.as_str().as_bytes());
+        out.extend_from_slice(b"&X-Amz-Expires=");
+        // Writing to a vector cannot fail.
         let _ = write!(out, "{expires_seconds}");
-        if let Some(token) = credentials.session_token() {
-            out.push_str("&X-Amz-Security-Token=");
-            percent_encode(token, out);
+        if let Some(token) = credentials.encoded_session_token() {
+            out.extend_from_slice(b"&X-Amz-Security-Token=");
+            out.extend_from_slice(token);
         }
-        out.push_str("&X-Amz-SignedHeaders=host");
+        out.extend_from_slice(b"&X-Amz-SignedHeaders=host");
 
         let query = out.get(start..).unwrap_or_default();
         let text = string_to_sign(&date, &scope, &hash_canonical_request(host, query));

@@ -81,21 +81,17 @@ pub(crate) fn scope(day: &str, region: &str, service: &str) -> String {
 
 /// Appends RFC 3986 percent-encoding: all but unreserved characters, upper-case hex, space as
 /// `%20`, `/` as `%2F`. What needs no encoding is copied a run at a time.
-pub(crate) fn percent_encode(text: &str, out: &mut String) {
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| !is_unreserved(byte)) {
-        let (plain, reserved) = rest.split_at_checked(at).unwrap_or((rest, ""));
-        out.push_str(plain);
-        let mut characters = reserved.chars();
-        for byte in characters.next().unwrap_or_default().encode_utf8(&mut [0; 4]).bytes() {
-            let [high, low] = hex_digits(byte, HEX_UPPER);
-            out.push('%');
-            out.push(char::from(high));
-            out.push(char::from(low));
-        }
-        rest = characters.as_str();
+pub(crate) fn percent_encode(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|&byte| !is_unreserved(byte)) {
+        let (plain, reserved) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(plain);
+        let Some((&byte, behind)) = reserved.split_first() else { return };
+        let [high, low] = hex_digits(byte, HEX_UPPER);
+        out.extend_from_slice(&[b'%', high, low]);
+        rest = behind;
     }
-    out.push_str(rest);
+    out.extend_from_slice(rest);
 }
 
 fn is_unreserved(byte: u8) -> bool {
@@ -114,9 +110,10 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 /// SHA-256 of the canonical request.
-pub(crate) fn hash_canonical_request(host: &str, query: &str) -> [u8; 32] {
+pub(crate) fn hash_canonical_request(host: &str, query: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for part in ["GET\n/\n", query, "\nhost:", host, "\n\nhost\n", EMPTY_BODY] {
+    let [start, middle, end] = ["GET\n/\n", "\nhost:", "\n\nhost\n"].map(str::as_bytes);
+    for part in [start, query, middle, host.as_bytes(), end, EMPTY_BODY.as_bytes()] {
         hash.update(part);
     }
     hash.finalize().into()

@@ -27,19 +27,21 @@ impl Signer {
     /// [`ErrorKind::Clock`](crate::ErrorKind::Clock).
     pub fn token(&self, credentials: &Credentials, now: SystemTime) -> Result<Token, Error> {
         let host = self.endpoint_host();
-        let session_token = credentials.session_token().map_or(0, str::len);
+        let session_token = credentials.encoded_session_token().map_or(0, <[u8]>::len);
+        let agent = self.user_agent();
         // Room for all, so that no part of a secret stays behind in a block grown out of.
-        let mut url = Zeroizing::new(String::with_capacity(512 + 3 * session_token));
+        let mut url =
+            Zeroizing::new(Vec::with_capacity(512 + host.len() + session_token + 3 * agent.len()));
         for part in ["https://", host, "/?"] {
-            url.push_str(part);
+            url.extend_from_slice(part.as_bytes());
         }
         let signed = self.sign(host, credentials, now, &mut url)?;
-        url.push_str("&X-Amz-Signature=");
-        url.push_str(&signed.signature);
-        url.push_str("&User-Agent=");
-        percent_encode(self.user_agent(), &mut url);
+        url.extend_from_slice(b"&X-Amz-Signature=");
+        url.extend_from_slice(signed.signature.as_bytes());
+        url.extend_from_slice(b"&User-Agent=");
+        percent_encode(agent, &mut url);
         let mut text = String::with_capacity(url.len().div_ceil(3) * 4);
-        URL_SAFE_NO_PAD.encode_string(url.as_bytes(), &mut text);
+        URL_SAFE_NO_PAD.encode_string(&*url, &mut text);
         Ok(Token {
             text: Arc::new(Zeroizing::new(text)),
             issued_at: signed.issued_at,

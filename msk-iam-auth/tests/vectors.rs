@@ -56,7 +56,7 @@ fn oauthbearer() {
         assert_eq!(hex, text(case, "signing_key_hex"));
         let url = text(case, "canonical_url");
         let query = url.split_once('?').unwrap().1.rsplit_once("&X-Amz-Signature=").unwrap().0;
-        let request = sigv4::hash_canonical_request(text(case, "host"), query);
+        let request = sigv4::hash_canonical_request(text(case, "host"), query.as_bytes());
         assert_eq!(request, hash(text(case, "canonical_request")));
         let scope = sigv4::scope(date.day(), region, "kafka-cluster");
         let to_sign = sigv4::string_to_sign(&date, &scope, &request);
@@ -193,10 +193,13 @@ fn sigv4_suite_query() {
         // Decoding and encoding the query again gives the same text.
         let query = request.lines().nth(2).unwrap();
         let pairs = parse_query(query).unwrap();
-        assert_eq!(canonical_query(pairs.iter().map(|(name, value)| (name, value))), query);
+        assert_eq!(
+            canonical_query(pairs.iter().map(|(name, value)| (name, value))),
+            query.as_bytes()
+        );
         // The simplest requests are of the form this crate signs.
         if request.starts_with("GET\n/\n") && request.contains("\n\nhost\n") {
-            let ours = sigv4::hash_canonical_request("example.amazonaws.com", query);
+            let ours = sigv4::hash_canonical_request("example.amazonaws.com", query.as_bytes());
             assert_eq!(ours, hash(request));
         }
     });
@@ -268,14 +271,14 @@ fn hash(text: &str) -> [u8; 32] {
 }
 
 /// Joins pairs that are sorted already.
-fn canonical_query<T: AsRef<str>>(pairs: impl Iterator<Item = (T, T)>) -> String {
-    let mut query = String::new();
+fn canonical_query<T: AsRef<str>>(pairs: impl Iterator<Item = (T, T)>) -> Vec<u8> {
+    let mut query = Vec::new();
     for (name, value) in pairs {
         if !query.is_empty() {
-            query.push('&');
+            query.push(b'&');
         }
         sigv4::percent_encode(name.as_ref(), &mut query);
-        query.push('=');
+        query.push(b'=');
         sigv4::percent_encode(value.as_ref(), &mut query);
     }
     query

@@ -92,7 +92,7 @@ impl RotationConfig {
     }
 
     /// Also closes when the records of the topic partition, over all its files, have this many
-    /// bytes (1 or more) by [`Record::size`](crate::Record::size). The connector has no such rule.
+    /// bytes (1 or more) by [`Record::size`](crate::Record::size) (`rotate.bytes`, a key of our own).
     #[must_use]
     pub const fn with_flush_bytes(mut self, bytes: u64) -> Self {
         self.flush_bytes = Some(bytes);
@@ -100,8 +100,8 @@ impl RotationConfig {
     }
 
     /// Also closes when no record has come for this many milliseconds (1 or more) of the wall
-    /// clock. The connector has no such rule: without a schedule the last files of a topic that
-    /// falls silent stay open for ever.
+    /// clock (`rotate.idle.ms`, a key of our own). The connector has no such rule: without a schedule
+    /// the last files of a topic that falls silent stay open for ever.
     #[must_use]
     pub fn with_idle_ms(mut self, idle_ms: i64) -> Self {
         self.idle_ms = (idle_ms > 0).then_some(idle_ms);
@@ -109,8 +109,8 @@ impl RotationConfig {
     }
 
     /// Keeps a file open for every schema instead of closing when schemas alternate. Nothing is
-    /// projected then: each record is in a file of its own schema. The connector writes a file for
-    /// each alternation.
+    /// projected then: each record is in a file of its own schema (`schema.files=separate`, a key of
+    /// our own). The connector writes a file for each alternation.
     #[must_use]
     pub const fn with_file_per_schema(mut self) -> Self {
         self.file_per_schema = true;

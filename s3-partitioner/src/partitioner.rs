@@ -208,8 +208,13 @@ impl FieldPartitioner {
 impl FieldName {
     /// The value of the field in a record whose value is a struct.
     #[inline]
-    pub(crate) fn value<'r>(&self, record: &Record<'r>) -> Result<Value<'r>, Error> {
-        record.value.field(&self.path).ok_or_else(|| missing(record, &self.path))
+    pub(crate) fn find<'r>(&self, record: &Record<'r>) -> Option<Value<'r>> {
+        record.value.field(&self.path)
+    }
+
+    #[cold]
+    pub(crate) fn missing(&self, record: &Record<'_>) -> Error {
+        missing(record, &self.path)
     }
 }
 
@@ -220,7 +225,8 @@ impl Partitioner for FieldPartitioner {
         }
         for (index, field) in self.fields.iter().enumerate() {
             self.write_name(index, field, out);
-            self.write_value(field, field.value(record)?, out)?;
+            let value = field.find(record).ok_or_else(|| field.missing(record))?;
+            self.write_value(field, value, out)?;
         }
         Ok(())
     }

@@ -36,7 +36,10 @@ pub struct Paths {
     base: Base,
     affix: Option<Affix>,
     tombstones: Option<String>,
-    key_room: Option<usize>,
+    /// Neither of the two.
+    is_plain: bool,
+    /// For a path and two topics.
+    key_room: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +80,7 @@ impl Paths {
             schema: None,
             path: String::new(),
         });
+        self.is_plain = false;
         self
     }
 
@@ -85,6 +89,7 @@ impl Paths {
     #[must_use]
     pub fn with_tombstones(mut self, directory: &str) -> Self {
         self.tombstones = Some(directory.to_owned());
+        self.is_plain = false;
         self
     }
 
@@ -92,7 +97,7 @@ impl Paths {
     /// of partitions and offsets. `namer` and `extension` are those of the objects.
     #[must_use]
     pub fn with_max_key_bytes(mut self, most: usize, namer: &ObjectNamer, extension: &str) -> Self {
-        self.key_room = Some(most.saturating_sub(namer.fixed_bytes(extension)));
+        self.key_room = most.saturating_sub(namer.fixed_bytes(extension));
         self
     }
 
@@ -115,6 +120,15 @@ impl Paths {
         now: SystemTime,
         now_ms: i64,
     ) -> Result<&str, Error> {
+        // Few instructions, in the caller's code, for what nearly every record needs.
+        if self.is_plain && self.base.holds(record, now_ms) && self.fits(self.base.path(), record) {
+            return Ok(self.base.path());
+        }
+        self.find(record, now, now_ms)
+    }
+
+    #[inline(never)]
+    fn find(&mut self, record: &Record<'_>, now: SystemTime, now_ms: i64) -> Result<&str, Error> {
         if let Some(directory) = &self.tombstones
             && record.is_tombstone()
         {
@@ -125,10 +139,15 @@ impl Paths {
             None => self.base.path(),
             Some(affix) => affix.around(self.base.path(), made_of, record.value.schema_name()),
         };
-        if self.key_room.is_some_and(|room| path.len() + 2 * record.topic.len() > room) {
+        if path.len() + 2 * record.topic.len() > self.key_room {
             return Err(Error::new(ErrorKind::KeyTooLong));
         }
         Ok(path)
+    }
+
+    #[inline]
+    const fn fits(&self, path: &str, record: &Record<'_>) -> bool {
+        path.len() + 2 * record.topic.len() <= self.key_room
     }
 
     /// See [`Partitioner::wall_clock_bucket`].
@@ -156,6 +175,16 @@ impl Base {
         match self {
             Self::Time(paths) if paths.needs_clock() => unix_ms(now),
             _ => 0,
+        }
+    }
+
+    /// Whether the path of the record before is also that of this one, where that is quickly seen.
+    #[inline]
+    fn holds(&self, record: &Record<'_>, now_ms: i64) -> bool {
+        match self {
+            Self::Time(paths) => paths.holds(record, now_ms),
+            Self::Default(_, partition) => *partition == Some(record.partition),
+            Self::Field(_) | Self::Any(..) => false,
         }
     }
 
@@ -211,7 +240,7 @@ impl Affix {
 
 impl From<Base> for Paths {
     fn from(base: Base) -> Self {
-        Self { base, affix: None, tombstones: None, key_room: None }
+        Self { base, affix: None, tombstones: None, is_plain: true, key_room: usize::MAX }
     }
 }
 

@@ -47,11 +47,18 @@ impl Seen {
         })
     }
 
+    /// Looks at the value where it is: copying what was just written to memory in pieces costs
+    /// more than all the rest.
     #[inline]
-    fn is(&self, value: Value<'_>) -> bool {
-        Self::simple(value).is_some_and(|(kind, integer, text)| {
-            kind == self.kind && integer == self.integer && text == self.text
-        })
+    fn is(&self, value: &Value<'_>) -> bool {
+        match *value {
+            Value::String(text) => self.kind == Kind::Text && text == self.text,
+            Value::Int64(number) => self.kind == Kind::Integer && number == self.integer,
+            Value::Int32(number) => self.kind == Kind::Integer && i64::from(number) == self.integer,
+            _ => Self::simple(*value).is_some_and(|(kind, integer, text)| {
+                kind == self.kind && integer == self.integer && text == self.text
+            }),
+        }
     }
 
     fn remember(&mut self, value: Value<'_>) {
@@ -77,11 +84,15 @@ impl FieldPaths {
         }
         let fields = self.partitioner.fields().iter().zip(&mut self.seen);
         for (index, (field, seen)) in fields.enumerate() {
-            let value = field.value(record)?;
+            let found = field.find(record);
+            if let Some(value) = &found
+                && index < self.printed
+                && seen.is(value)
+            {
+                continue;
+            }
+            let value = found.ok_or_else(|| field.missing(record))?;
             if index < self.printed {
-                if seen.is(value) {
-                    continue;
-                }
                 self.path.truncate(seen.start);
             }
             self.printed = index;

@@ -68,6 +68,20 @@ impl TimePaths {
         }
     }
 
+    /// Whether the last path is also that of this record, if its time is no field of the value.
+    #[inline]
+    pub(super) const fn holds(&self, record: &Record<'_>, now_ms: i64) -> bool {
+        let time = match self.partitioner.extractor() {
+            TimestampExtractor::Record => record.timestamp_ms,
+            TimestampExtractor::Wallclock => Some(now_ms),
+            _ => None,
+        };
+        match time {
+            Some(time) => self.from <= time && time < self.until,
+            None => false,
+        }
+    }
+
     pub(super) const fn needs_clock(&self) -> bool {
         matches!(self.partitioner.extractor(), TimestampExtractor::Wallclock)
     }

@@ -1,5 +1,6 @@
 //! Bad bytes and bad schemas, one test for each way in which they are bad: the kind of the error,
 //! where it is, and that nothing else suffers.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test helpers")]
 
 mod support;
 

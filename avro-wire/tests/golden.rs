@@ -201,6 +201,65 @@ fn shows(plain: &Value, json: &Value) -> bool {
     }
 }
 
+/// Changes one scalar of `json`, the one at `position`; `None` when there are not so many.
+fn tampered(json: &Value, position: &mut usize) -> Option<Value> {
+    match json {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                if let Some(other) = tampered(item, position) {
+                    let mut items = items.clone();
+                    items[index] = other;
+                    return Some(items.into());
+                }
+            }
+            None
+        }
+        Value::Object(entries) => {
+            for (key, item) in entries {
+                if let Some(other) = tampered(item, position) {
+                    let mut entries = entries.clone();
+                    entries[key] = other;
+                    return Some(entries.into());
+                }
+            }
+            None
+        }
+        _ if *position > 0 => {
+            *position -= 1;
+            None
+        }
+        Value::Null => Some(0.into()),
+        Value::Bool(value) => Some((!value).into()),
+        Value::Number(number) => Some(match number.as_i64() {
+            Some(number) => (number ^ 1).into(),
+            None => (number.as_f64().unwrap() * 1.01 + 1.0).into(),
+        }),
+        Value::String(text) => Some(format!("{text}x").into()),
+    }
+}
+
+#[test]
+fn a_payload_that_differs_in_one_scalar_or_field_is_noticed() {
+    let (messages, _) = load(&scenarios()[0]);
+    let mut changed = 0;
+    for message in &messages {
+        let tree: Tree = avro_wire::decode(datum(message), &message.schema).unwrap();
+        for position in 0.. {
+            let Some(other) = tampered(&message.payload, &mut { position }) else { break };
+            assert!(!same(&tree, &other), "{other}");
+            changed += 1;
+        }
+        let mut more = message.payload.clone();
+        more["one more"] = Value::Null;
+        assert!(!same(&tree, &more));
+        let mut fewer = message.payload.clone();
+        let first = fewer.as_object().unwrap().keys().next().unwrap().clone();
+        fewer.as_object_mut().unwrap().remove(&first);
+        assert!(!same(&tree, &fewer));
+    }
+    assert!(changed > messages.len(), "{changed}");
+}
+
 #[test]
 fn golden_messages_as_plain_json_show_their_payload() {
     for scenario in scenarios() {

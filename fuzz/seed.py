@@ -206,6 +206,25 @@ def avro():
         + b"".join(map(zigzag, moments))
     )
     odd = zigzag(0) + text("\2\4") + text("") + bytes(28) + b"".join(zigzag(-n) for n in moments)
+    node = text("old") + zigzag(-5)
+    resolutions = {
+        "int": (0, zigzag(-(1 << 31))),
+        "string-as-bytes": (1, zigzag(1) + text("zoë")),
+        "null": (1, zigzag(0)),
+        "bytes-as-string": (2, zigzag(2) + text("zoë") + text("") + b"\0"),
+        "bytes-not-utf8": (2, zigzag(1) + b"\x02\xff\0"),
+        "union": (3, zigzag(3) + text("a") + b"\0\x02" + text("b") + b"\2" + text("s") + text("c") + b"\4\0"),
+        "symbol-of-default": (4, zigzag(1)),
+        "symbol-unknown": (5, zigzag(0)),
+        "list": (6, (node + zigzag(1)) * 5 + node + zigzag(0)),
+        "list-long": (6, (node + zigzag(1)) * 70),
+        "alias": (7, bytes(4) + zigzag(1) + text("k") + zigzag(9) + b"\0\0abc"),
+        "skipped-map-sized": (7, bytes(4) + zigzag(-1) + zigzag(4) + text("k") + zigzag(9) + b"\0\0abc"),
+        "record-known": (8, zigzag(0) + zigzag(1 << 53) + zigzag(7)),
+        "record-unknown": (8, zigzag(1) + text("s") + zigzag(7)),
+    }
+    for name, (choice, datum) in resolutions.items():
+        put("avro_resolution", name, bytes([choice]) + datum)
     datums = {
         "long": (0, zigzag(-(1 << 62))),
         "long-overlong": (0, b"\x80" * 9 + b"\x01"),

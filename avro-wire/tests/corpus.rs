@@ -37,3 +37,8 @@ fn as_json() {
 fn text() {
     corpus::replay("avro_text", targets::text);
 }
+
+#[test]
+fn resolution() {
+    corpus::replay("avro_resolution", targets::resolution);
+}

@@ -4,9 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::writer::datum::GenericDatumWriter;
 use avro_wire::json::{self, Form};
 use avro_wire::logical::{Date, Decimal, LocalTimestamp, Time, Timestamp, Uuid};
-use avro_wire::{Compression, Error, Framing, IdSpace, Kind, Schema, TypeView, ocf};
+use avro_wire::{Compression, Error, Framing, IdSpace, Kind, Resolution, Schema, TypeView, ocf};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 
@@ -105,7 +107,10 @@ pub fn datum(data: &[u8]) {
             assert!(outcome.is_ok(), "{outcome:?} for {value:?}, which was decoded");
             assert_eq!(schema.skip(&encoded).ok(), Some(encoded.len()));
             let again = avro_wire::decode::<Any>(&encoded, schema);
-            assert_eq!(format!("{again:?}"), format!("{:?}", Ok::<_, Error>(value)));
+            assert_eq!(format!("{again:?}"), format!("{:?}", Ok::<_, Error>(&value)));
+            if let Some(theirs) = THEIRS.get(usize::from(choice) % SCHEMAS.len()) {
+                compare(value, datum, schema, theirs, None);
+            }
         }
         Err(error) => check(&error, datum),
     }
@@ -119,6 +124,51 @@ pub fn datum(data: &[u8]) {
         if let Err(error) = reader.read(datum) {
             check(&error, datum);
         }
+    }
+}
+
+/// A datum of the writer's schema of one of [`PAIRS`], read with the reader's; the first byte says
+/// which.
+pub fn resolution(data: &[u8]) {
+    let Some((&choice, datum)) = data.split_first() else { return };
+    let Some(pair) = PAIRS.get(usize::from(choice) % PAIRS.len()) else { return };
+    let value = match pair.resolution.decode::<Any>(datum) {
+        Ok(value) => value,
+        Err(error) => return check(&error, datum),
+    };
+    assert_eq!(pair.writer.skip(datum).ok(), Some(datum.len()), "for {value:?}");
+    let mut encoded = Vec::new();
+    let outcome = avro_wire::encode(&value, &pair.reader, &mut encoded);
+    assert!(outcome.is_ok(), "{outcome:?} for {value:?}, which was decoded");
+    match avro_wire::decode::<Any>(&encoded, &pair.reader) {
+        Ok(again) => {
+            assert_eq!(format!("{:?}", again.sorted()), format!("{:?}", value.clone().sorted()));
+        }
+        Err(error) => panic!("{error} for {value:?}, which was encoded"),
+    }
+    compare(value, datum, &pair.reader, &pair.their_writer, Some(&pair.their_reader));
+}
+
+/// Whether apache-avro, if it accepts the datum too, finds the same `value`. It is asked only about
+/// data accepted here, because it bounds neither depth nor the time for items of no bytes.
+fn compare(
+    value: Any,
+    datum: &[u8],
+    schema: &Schema,
+    writer: &apache_avro::Schema,
+    reader: Option<&apache_avro::Schema>,
+) {
+    // It keeps maps in hash tables, which have each key once.
+    if value.repeats_key() {
+        return;
+    }
+    let read = GenericDatumReader::builder(writer).maybe_reader_schema(reader).build();
+    let theirs = read.and_then(|read| read.read_value(&mut &*datum));
+    let write = GenericDatumWriter::builder(reader.unwrap_or(writer)).build();
+    let theirs = theirs.and_then(|theirs| write.and_then(|write| write.write_value_to_vec(theirs)));
+    if let Ok(theirs) = theirs {
+        let theirs = avro_wire::decode::<Any>(&theirs, schema).map(Any::sorted);
+        assert_eq!(format!("{theirs:?}"), format!("{:?}", Ok::<_, Error>(value.sorted())));
     }
 }
 
@@ -244,8 +294,81 @@ static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| {
     texts.iter().filter_map(|text| Schema::parse(text).ok()).collect()
 });
 
+/// [`SCHEMAS`] for apache-avro, without logical types: it turns those into types of its own, which
+/// not all data fit.
+static THEIRS: LazyLock<Vec<apache_avro::Schema>> =
+    LazyLock::new(|| SCHEMAS.iter().map(|schema| apache_schema(schema.as_str())).collect());
+
+fn apache_schema(text: &str) -> apache_avro::Schema {
+    match apache_avro::Schema::parse_str(&text.replace("logicalType", "logical")) {
+        Ok(schema) => schema,
+        Err(error) => panic!("{error}: {text}"),
+    }
+}
+
+struct Pair {
+    writer: Schema,
+    reader: Schema,
+    resolution: Resolution,
+    their_writer: apache_avro::Schema,
+    their_reader: apache_avro::Schema,
+}
+
+/// Writer and reader.
+static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
+    let texts = [
+        (r#""int""#, r#"["null","double"]"#),
+        (r#"["null","string"]"#, r#"["bytes","null"]"#),
+        (r#"{"type":"array","items":"bytes"}"#, r#"{"type":"array","items":"string"}"#),
+        (
+            r#"{"type":"map","values":["int","string","null"]}"#,
+            r#"{"type":"map","values":["null","string","long"]}"#,
+        ),
+        (
+            r#"{"type":"enum","name":"E","symbols":["a","b","c"]}"#,
+            r#"{"type":"enum","name":"E","symbols":["c","a"],"default":"a"}"#,
+        ),
+        (
+            r#"{"type":"enum","name":"E","symbols":["a","b"]}"#,
+            r#"{"type":"enum","name":"E","symbols":["b"]}"#,
+        ),
+        (
+            r#"{"type":"record","name":"Node","fields":[{"name":"gone","type":"string"},
+                {"name":"a","type":"int"},{"name":"next","type":["null","Node"]}]}"#,
+            r#"{"type":"record","name":"Node","fields":[{"name":"next","type":["null","Node"]},
+                {"name":"new","type":{"type":"array","items":"int"},"default":[1,2]},
+                {"name":"a","type":"long"}]}"#,
+        ),
+        (
+            r#"{"type":"record","name":"R","fields":[{"name":"a","type":"float"},
+                {"name":"m","type":{"type":"map","values":{"type":"array","items":"null"}}},
+                {"name":"b","type":{"type":"fixed","name":"F","size":3}}]}"#,
+            r#"{"type":"record","name":"R","fields":[{"name":"b","type":["null",
+                {"type":"fixed","name":"F","size":3}]},{"name":"A","aliases":["a"],"type":"double"},
+                {"name":"c","type":["null","long"],"default":null}]}"#,
+        ),
+        (
+            r#"{"type":"record","name":"Outer","fields":[{"name":"x","type":[{"type":"record",
+                "name":"A","fields":[{"name":"n","type":"long"}]},{"type":"record","name":"B",
+                "fields":[{"name":"s","type":"string"}]}]},{"name":"y","type":"A"}]}"#,
+            r#"{"type":"record","name":"Outer","fields":[{"name":"x","type":[{"type":"record",
+                "name":"A","fields":[{"name":"n","type":"double"}]},"null"]},{"name":"y",
+                "type":{"type":"record","name":"C","aliases":["A"],"fields":[]}}]}"#,
+        ),
+    ];
+    let compile = |(writer, reader): (&str, &str)| {
+        let (their_writer, their_reader) = (apache_schema(writer), apache_schema(reader));
+        let (writer, reader) = (Schema::parse(writer).ok()?, Schema::parse(reader).ok()?);
+        let resolution = Resolution::new(&writer, &reader).ok()?;
+        Some(Pair { writer, reader, resolution, their_writer, their_reader })
+    };
+    let pairs: Vec<_> = texts.into_iter().filter_map(compile).collect();
+    assert_eq!(pairs.len(), texts.len());
+    pairs
+});
+
 /// Any datum. Integers and floats are widened; maps and records keep their order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Any {
     Null,
     Boolean(bool),
@@ -255,6 +378,35 @@ enum Any {
     String(String),
     List(Vec<Self>),
     Map(Vec<(String, Self)>),
+}
+
+impl Any {
+    /// The same with the fields of records and the entries of maps by name.
+    fn sorted(self) -> Self {
+        match self {
+            Self::List(items) => Self::List(items.into_iter().map(Self::sorted).collect()),
+            Self::Map(entries) => {
+                let sorted = entries.into_iter().map(|(key, value)| (key, value.sorted()));
+                let mut entries: Vec<_> = sorted.collect();
+                entries.sort_by(|a, b| a.0.cmp(&b.0));
+                Self::Map(entries)
+            }
+            other => other,
+        }
+    }
+
+    fn repeats_key(&self) -> bool {
+        match self {
+            Self::List(items) => items.iter().any(Self::repeats_key),
+            Self::Map(entries) => {
+                let mut keys: Vec<_> = entries.iter().map(|(key, _)| key).collect();
+                keys.sort_unstable();
+                keys.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+                    || entries.iter().any(|(_, value)| value.repeats_key())
+            }
+            _ => false,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Any {

@@ -1,4 +1,5 @@
-//! A schema that is in the cache, beside the plainest shared map there is.
+//! A schema that is in the cache, beside the plainest shared map there is; and a record that is
+//! serialized or deserialized, beside the codec alone.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench fails by panicking")]
 
 use std::collections::HashMap;
@@ -6,8 +7,14 @@ use std::hint::black_box;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
+use avro_wire::{Framing, Schema, SchemaRef};
 use criterion::Criterion;
-use registry_client::{Client, Config, Error, Registered, Request, Response, SchemaId, Transport};
+use registry_client::{
+    AvroDeserializer, AvroSerializer, Client, Config, Error, Guid, Part, Registered, Request,
+    Response, SchemaId, Transport,
+};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
 
 /// Knows a schema under every id.
 #[derive(Debug)]
@@ -16,8 +23,101 @@ struct Everything;
 #[async_trait]
 impl Transport for Everything {
     async fn send(&self, _request: Request) -> Result<Response, Error> {
-        Ok(Response::new(200, r#"{"schema":"\"long\""}"#))
+        let body = serde_json::json!({ "id": 1, "schema": RECORD });
+        Ok(Response::new(200, body.to_string()))
     }
+}
+
+/// A record of 12 fields.
+const RECORD: &str = r#"{"type":"record","name":"R","fields":[
+    {"name":"a","type":"long"},{"name":"b","type":"string"},{"name":"c","type":"double"},
+    {"name":"d","type":["null","string"]},{"name":"e","type":"int"},{"name":"f","type":"boolean"},
+    {"name":"g","type":"string"},{"name":"h","type":"long"},{"name":"i","type":"string"},
+    {"name":"j","type":["null","long"]},{"name":"k","type":"string"},{"name":"l","type":"long"}]}"#;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Row<'a> {
+    a: i64,
+    b: &'a str,
+    c: f64,
+    d: Option<&'a str>,
+    e: i32,
+    f: bool,
+    g: &'a str,
+    h: i64,
+    i: &'a str,
+    j: Option<i64>,
+    k: &'a str,
+    l: i64,
+}
+
+const ROW: Row<'_> = Row {
+    a: 1_234_567,
+    b: "a text of some length",
+    c: 0.5,
+    d: Some("another"),
+    e: 77,
+    f: true,
+    g: "third",
+    h: -1,
+    i: "the fourth of the texts",
+    j: None,
+    k: "2026-11-22T14:00:00Z",
+    l: i64::MAX,
+};
+
+/// What the registry's side of a record costs.
+fn records(criterion: &mut Criterion, runtime: &Runtime) {
+    let client =
+        Client::with_transport(Config::new("http://registry"), Arc::new(Everything)).unwrap();
+    let schema = Schema::parse(RECORD).unwrap();
+    let serializer = AvroSerializer::new(client.clone(), Part::Value);
+    let deserializer = AvroDeserializer::new(client, Part::Value);
+    let (mut message, mut alone) = (Vec::new(), Vec::new());
+    runtime.block_on(serializer.encode("topic", &ROW, &schema, &mut message)).unwrap();
+    let writer = serializer.try_writer("topic", &schema).unwrap();
+    Framing::CONFLUENT.write_header(SchemaRef::Id(1), &mut alone).unwrap();
+    avro_wire::encode(&ROW, &schema, &mut alone).unwrap();
+    assert_eq!(message, alone);
+    runtime.block_on(deserializer.reader([], &message)).unwrap();
+    let (reader, datum) = deserializer.try_reader([], &message).unwrap();
+    assert_eq!(reader.decode::<Row<'_>>(datum).unwrap(), ROW);
+
+    let mut group = criterion.benchmark_group("record");
+    let mut out = Vec::with_capacity(1024);
+    group.bench_function("encode/codec_alone", |b| {
+        b.iter(|| {
+            out.clear();
+            Framing::CONFLUENT.write_header(SchemaRef::Id(1), &mut out).unwrap();
+            avro_wire::encode(black_box(&ROW), &schema, &mut out).unwrap();
+        });
+    });
+    group.bench_function("encode/writer", |b| {
+        b.iter(|| {
+            out.clear();
+            writer.encode(black_box(&ROW), &mut out).unwrap();
+        });
+    });
+    group.bench_function("encode/try_writer", |b| {
+        b.iter(|| {
+            out.clear();
+            let writer = serializer.try_writer(black_box("topic"), &schema).unwrap();
+            writer.encode(black_box(&ROW), &mut out).unwrap();
+        });
+    });
+    group.bench_function("decode/codec_alone", |b| {
+        b.iter(|| {
+            let frame = Framing::CONFLUENT.split(black_box(&message)).unwrap();
+            avro_wire::decode::<Row<'_>>(frame.datum, &schema).unwrap().l
+        });
+    });
+    group.bench_function("decode/try_reader", |b| {
+        b.iter(|| {
+            let (reader, datum) = deserializer.try_reader([], black_box(&message)).unwrap();
+            reader.decode::<Row<'_>>(datum).unwrap().l
+        });
+    });
+    group.finish();
 }
 
 fn main() {
@@ -49,5 +149,13 @@ fn main() {
         });
         group.finish();
     }
+    let client =
+        Client::with_transport(Config::new("http://registry"), Arc::new(Everything)).unwrap();
+    let guid = Guid::new([7; 16]);
+    runtime.block_on(client.schema_by_guid(guid)).unwrap();
+    criterion.bench_function("cached/1/try_get_guid", |b| {
+        b.iter(|| client.try_get_guid(black_box(guid)).unwrap().guid());
+    });
+    records(&mut criterion, &runtime);
     criterion.final_summary();
 }

@@ -174,6 +174,18 @@ impl Error {
         self.0.retry_after
     }
 
+    /// The same failure of an answer, knowing its status.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn answered(self, status: u16) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) if inner.kind == ErrorKind::Response => {
+                Self(Arc::new(Inner { status: Some(status), ..inner }))
+            }
+            Ok(inner) => Self(Arc::new(inner)),
+            Err(shared) => Self(shared),
+        }
+    }
+
     /// The same failure, knowing where it happened, and by the answer with which status.
     pub(crate) fn at(self, url: &str, status: Option<u16>) -> Self {
         match Arc::try_unwrap(self.0) {

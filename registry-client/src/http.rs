@@ -84,7 +84,13 @@ impl Transport for HttpTransport {
         };
         let retry_after = header(reqwest::header::RETRY_AFTER);
         let content_type = header(reqwest::header::CONTENT_TYPE);
-        let mut answer = Response::new(status, read(response, request.max_response_bytes()).await?);
+        let limit = request.max_response_bytes();
+        let body = if (200..300).contains(&status) {
+            read(response, limit).await.map_err(|error| error.answered(status))?
+        } else {
+            read_refusal(response, limit.min(MAX_REFUSAL_BYTES)).await
+        };
+        let mut answer = Response::new(status, body);
         if let Some(value) = retry_after {
             answer = answer.with_retry_after(&value);
         }
@@ -110,6 +116,21 @@ async fn read(mut response: reqwest::Response, limit: usize) -> Result<Bytes, Er
     }
     Ok(body.freeze())
 }
+
+/// Reads the body of a refusal as far as it comes: the status says enough without it.
+async fn read_refusal(mut response: reqwest::Response, limit: usize) -> Bytes {
+    let mut body = BytesMut::new();
+    while body.len() < limit
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        let room = limit - body.len();
+        body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+    }
+    body.freeze()
+}
+
+/// Largest body of a refusal; what a registry says in one is a line.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
 /// rustls is built with ring only, but other crates of the program may bring another provider;
 /// then rustls wants to be told which one to use.

@@ -180,7 +180,13 @@ async fn a_wrong_content_type_alone_is_no_failure() {
 async fn bodies_beyond_the_limit() {
     let announced = "HTTP/1.1 200 X\r\ncontent-length: 1000000000000\r\n\r\n{".to_owned();
     for reply in [Reply::Raw(announced), Reply::Endless, json(200, &"7".repeat(70_000))] {
-        all_fail(reply, ErrorKind::Response, None, None).await;
+        all_fail(reply, ErrorKind::Response, Some(200), None).await;
+    }
+    // A refusal stays one, whatever its body does.
+    for body in [" ".repeat(200_000), "{\"error_code\":50001}".to_owned()] {
+        let cut_off = format!("HTTP/1.1 503 X\r\ncontent-length: 300000\r\n\r\n{body}");
+        let code = (body.len() < 100).then_some(50_001);
+        all_fail(Reply::Raw(cut_off), ErrorKind::Server, Some(503), code).await;
     }
 }
 

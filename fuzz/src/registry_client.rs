@@ -139,7 +139,8 @@ fn documents(text: &str) {
     if let Ok(metadata) = text.parse::<Metadata>() {
         let _ = (metadata.tags(), metadata.sensitive());
         assert_eq!(metadata.to_json().parse::<Metadata>().ok().as_ref(), Some(&metadata));
-        assert_eq!(metadata.with_property("k", "v").properties()["k"], "v");
+        let properties = metadata.with_property("k", "v").properties();
+        assert_eq!(properties.get("k").map(String::as_str), Some("v"));
     }
     if let Ok(rules) = text.parse::<RuleSet>() {
         let _ = (rules.migration_rules(), rules.domain_rules(), rules.encoding_rules());

@@ -1,11 +1,13 @@
 //! The serializer pair: from values to messages that say by which schema they were written, and
 //! back.
 
+mod decoder;
 mod deserializer;
 mod properties;
 mod references;
 mod serializer;
 
+pub use decoder::AvroDecoder;
 pub use deserializer::{AvroDeserializer, AvroReader};
 pub use properties::SerdeProperties;
 pub use serializer::{AvroSerializer, AvroWriter, SchemaChoice, Strictness};

@@ -55,8 +55,8 @@ pub use admin::{Force, ServerId, ServerVersion};
 pub use auth::{ProvideToken, Token};
 #[cfg(feature = "avro")]
 pub use avro::{
-    AvroDeserializer, AvroReader, AvroSerializer, AvroWriter, SchemaChoice, SerdeProperties,
-    Strictness,
+    AvroDecoder, AvroDeserializer, AvroReader, AvroSerializer, AvroWriter, SchemaChoice,
+    SerdeProperties, Strictness,
 };
 pub use client::Client;
 pub use config::Config;

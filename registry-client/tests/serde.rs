@@ -324,6 +324,29 @@ async fn readers_see_their_own_schema() {
 }
 
 #[tokio::test]
+async fn a_decoder_follows_the_schema_from_message_to_message() {
+    let (registry, client) = registry();
+    let subject = Subject::new("t-value");
+    for text in ["\"string\"", "\"bytes\""] {
+        client.register(&subject, &NewSchema::new(text)).await.unwrap();
+    }
+    let mut decoder = AvroDeserializer::new(client, Part::Value).decoder();
+    for id in [1, 1, 2, 1, 2, 2] {
+        let message = prefixed(id, b"\x04hi");
+        if id == 1 {
+            assert_eq!(decoder.decode::<&str>([], &message).await.unwrap(), "hi");
+        } else {
+            assert_eq!(decoder.decode::<&[u8]>([], &message).await.unwrap(), b"hi");
+        }
+        let broken = decoder.decode::<&str>([], b"\x07").await.unwrap_err();
+        assert_eq!(broken.kind(), ErrorKind::Undecodable);
+        let missing = decoder.decode::<&str>([], &prefixed(9, b"")).await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+    assert_eq!(registry.requests(), 5);
+}
+
+#[tokio::test]
 async fn broken_messages_cost_no_request_and_spoil_nothing() {
     let (registry, client) = registry();
     client.register(&Subject::new("t-value"), &NewSchema::new(ORDER)).await.unwrap();

@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::pin::pin;
 use std::sync::{Arc, RwLock};
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use avro_wire::{Framing, Schema, SchemaRef};
@@ -109,6 +111,16 @@ fn records(criterion: &mut Criterion, runtime: &Runtime) {
         b.iter(|| {
             let frame = Framing::CONFLUENT.split(black_box(&message)).unwrap();
             avro_wire::decode::<Row<'_>>(frame.datum, &schema).unwrap().l
+        });
+    });
+    let mut decoder = deserializer.clone().decoder();
+    group.bench_function("decode/decoder", |b| {
+        b.iter(|| {
+            let row = pin!(decoder.decode::<Row<'_>>([], black_box(&message)));
+            match row.poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(row) => row.unwrap().l,
+                Poll::Pending => panic!("the schema is known"),
+            }
         });
     });
     group.bench_function("decode/try_reader", |b| {

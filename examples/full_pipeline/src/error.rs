@@ -76,6 +76,13 @@ impl Error {
         Self::new(Part::Config, what)
     }
 
+    /// Says in front where it happened.
+    #[must_use]
+    pub fn within(mut self, place: impl fmt::Display) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
     /// Adds what the user can do.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
@@ -115,9 +122,9 @@ impl Error {
         self.advice.as_deref()
     }
 
-    /// The whole chain of causes in one line, with the advice at the end.
+    /// The whole chain of causes in one line.
     #[must_use]
-    pub fn report(&self) -> String {
+    pub fn chain(&self) -> String {
         let mut text = self.what.clone();
         let mut cause = self.source();
         while let Some(error) = cause {
@@ -129,6 +136,13 @@ impl Error {
             }
             cause = error.source();
         }
+        text
+    }
+
+    /// The whole chain of causes in one line, with the advice at the end.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut text = self.chain();
         if let Some(advice) = &self.advice {
             text.push_str("\n  help: ");
             text.push_str(advice);

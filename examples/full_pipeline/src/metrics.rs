@@ -56,6 +56,8 @@ pub struct Metrics {
     pub sink_records: Counter,
     /// Tombstones the sink has passed over.
     pub sink_tombstones: Counter,
+    /// Records that fitted no object, where that is tolerated.
+    pub sink_bad: Counter,
     schemas: Mutex<Vec<SchemaSeen>>,
     objects: Mutex<Vec<ObjectWritten>>,
     objects_count: Counter,

@@ -39,7 +39,7 @@ struct Policy {
     pairs: &'static [(&'static str, &'static str)],
 }
 
-const POLICIES: [Policy; 5] = [
+const POLICIES: [Policy; 6] = [
     Policy { name: "size", pairs: &[("flush.size", "37")] },
     Policy {
         name: "record-time",
@@ -60,6 +60,18 @@ const POLICIES: [Policy; 5] = [
             ("flush.size", "100000"),
             ("rotate.schedule.interval.ms", "200"),
             ("timezone", "Australia/Sydney"),
+        ],
+    },
+    Policy {
+        name: "wall-clock",
+        pairs: &[
+            ("flush.size", "90"),
+            ("partitioner.class", "TimeBasedPartitioner"),
+            ("timestamp.extractor", "Wallclock"),
+            ("partition.duration.ms", "70"),
+            ("path.format", "'s'=ss/'ms'=SSS"),
+            ("locale", "en"),
+            ("timezone", "UTC"),
         ],
     },
     Policy { name: "schema", pairs: &[("flush.size", "100000")] },

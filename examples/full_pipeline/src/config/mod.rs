@@ -1,16 +1,21 @@
 //! The configuration people already have: connector JSON of Debezium's Postgres source and of
 //! Confluent's S3 sink, read as it is, with command-line endpoints on top.
 
+mod bucket;
 mod client;
+mod format;
 mod keys;
 mod properties;
 mod sink;
 mod source;
 
+pub use bucket::{BucketConfig, Encryption, Secret};
 pub use client::{ClientSettings, IamOptions};
 pub use debezium_model::ToastPolicy;
+pub use format::Converter;
+pub(crate) use format::{FileKind, Files};
 pub use properties::{Properties, unknown_key};
-pub use sink::{NullValues, SinkConfig};
+pub use sink::{BadRecords, NullValues, SinkConfig};
 pub use source::{Keyless, PrefixFilter, SnapshotMode, SourceConfig, TableFilter};
 
 /// Where the outside systems are, as the command line says; each is independent of the others and

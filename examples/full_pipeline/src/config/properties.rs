@@ -65,6 +65,12 @@ impl Properties {
         found
     }
 
+    /// Looks at a value and leaves it for somebody else to take.
+    #[must_use]
+    pub fn peek(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
     /// Takes a value that must be there.
     pub fn required(&mut self, keys: &[&str], why: &str) -> String {
         self.take(keys).unwrap_or_else(|| {
@@ -82,6 +88,20 @@ impl Properties {
             self.problem(format!("{key}: {value:?} is not {expected}"));
         }
         parsed
+    }
+
+    /// Takes `true` or `false`.
+    pub fn truth(&mut self, key: &str) -> Option<bool> {
+        let value = self.take(&[key])?;
+        let truth = match value.trim().to_ascii_lowercase().as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        };
+        if truth.is_none() {
+            self.problem(format!("{key}: {value:?} is neither true nor false"));
+        }
+        truth
     }
 
     /// Takes every key that starts with `prefix`, without the prefix.

@@ -1,12 +1,11 @@
 //! The sink connector's configuration.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use avro_wire::ocf::Codec;
 use s3_partitioner::Settings;
 
 use super::{
-    ClientSettings, Endpoints, Properties, keys, report_unknown,
+    BucketConfig, ClientSettings, Converter, Endpoints, Files, Properties, keys, report_unknown,
     source::{expect_class, kafka, registry_url},
 };
 use crate::error::Error;
@@ -21,24 +20,28 @@ pub struct SinkConfig {
     pub group: String,
     /// `topics`.
     pub topics: Vec<String>,
-    /// A folder, or `s3://bucket/prefix`.
-    pub bucket: String,
-    /// `s3.region`.
-    pub region: Option<String>,
-    /// `store.url`: an endpoint other than Amazon's.
-    pub endpoint: Option<String>,
+    /// Where objects go.
+    pub bucket: BucketConfig,
     /// Partitioner, names and rotation.
     pub settings: Arc<Settings>,
     /// Fields of the value that the partitioner or the time extractor asks for.
     pub fields: Vec<String>,
-    /// `avro.codec`.
-    pub codec: Codec,
-    /// `s3.part.size`: bytes of one object held in memory before they are sent off.
-    pub part_size: usize,
+    /// What is written.
+    pub(crate) files: Files,
+    /// `key.converter`: how keys lie in Kafka.
+    pub key_converter: Converter,
+    /// `value.converter`: how values lie in Kafka.
+    pub value_converter: Converter,
+    /// `sink.memory.bytes`: what all open objects together may hold in memory.
+    pub memory: usize,
+    /// `sink.spill.dir`: where the rest waits.
+    pub spill_dir: PathBuf,
     /// `behavior.on.null.values`.
     pub null_values: NullValues,
-    /// Base URL of the schema registry.
-    pub registry_url: String,
+    /// `errors.tolerance` and what goes with it.
+    pub bad_records: BadRecords,
+    /// Base URL of the schema registry; `None` when nothing is Avro.
+    pub registry_url: Option<String>,
     /// Kafka client settings of the consumer.
     pub kafka: ClientSettings,
 }
@@ -52,10 +55,28 @@ pub enum NullValues {
     Ignore,
     /// They stop the sink.
     Fail,
+    /// Their keys are written, into a directory of their own.
+    Write,
 }
 
-/// S3 takes no smaller part but the last.
-const SMALLEST_PART: usize = 5 << 20;
+/// What becomes of records that fit no object.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct BadRecords {
+    /// `errors.tolerance=all`: the sink goes on; else it stops at the first one.
+    pub tolerated: bool,
+    /// `errors.deadletterqueue.topic.name`: where tolerated ones go.
+    pub topic: Option<String>,
+    /// `errors.deadletterqueue.context.headers.enable`: whether headers say what was wrong.
+    pub with_headers: bool,
+    /// `report.null.values.to.dlq`: whether tombstones that are passed over go there too.
+    pub null_values: bool,
+    /// `errors.log.enable`: whether each is logged.
+    pub logged: bool,
+}
+
+/// Room for the largest parts that are under way and for the Kafka client beside it.
+const MEMORY: usize = 12 << 20;
 
 impl SinkConfig {
     /// Reads a sink connector's properties; `endpoints` win over what they hold.
@@ -70,7 +91,6 @@ impl SinkConfig {
         let name = properties.take(&["name"]).unwrap_or_else(|| "s3-sink".to_owned());
         expect_class(&mut properties, "connector.class", "S3SinkConnector");
         expect_class(&mut properties, "storage.class", "S3Storage");
-        expect_class(&mut properties, "format.class", "AvroFormat");
         // One process is one task; more members of the group are more processes.
         properties.parsed::<u32>("tasks.max", "a whole number");
         let topics: Vec<String> = properties
@@ -79,35 +99,22 @@ impl SinkConfig {
             .map(|topic| topic.trim().to_owned())
             .filter(|topic| !topic.is_empty())
             .collect();
-        let bucket = properties.take(&["s3.bucket.name"]).map(|bucket| format!("s3://{bucket}"));
-        let bucket = endpoints.bucket.clone().or(bucket).unwrap_or_else(|| {
-            properties.problem("the bucket is missing: give --bucket or s3.bucket.name".to_owned());
-            String::new()
-        });
-        let region = properties.take(&["s3.region"]);
-        let endpoint = properties.take(&["store.url"]);
-        let part_size = properties
-            .parsed::<usize>("s3.part.size", "a number of bytes")
-            .unwrap_or(SMALLEST_PART);
-        if part_size < SMALLEST_PART {
-            properties.problem(format!("s3.part.size: {part_size} is below {SMALLEST_PART}"));
+        let bucket = BucketConfig::take(&mut properties, endpoints);
+        let files = Files::take(&mut properties);
+        let memory = properties.parsed("sink.memory.bytes", "a number of bytes").unwrap_or(MEMORY);
+        let spill_dir =
+            properties.take(&["sink.spill.dir"]).map_or_else(std::env::temp_dir, PathBuf::from);
+        let bad_records = bad_records(&mut properties);
+        let key_converter = Converter::take(&mut properties, "key.converter");
+        let value_converter = Converter::take(&mut properties, "value.converter");
+        let avro = value_converter == Converter::Avro
+            || (files.keys.is_some() && key_converter == Converter::Avro);
+        let registry_url = avro.then(|| registry_url(&mut properties, endpoints));
+        for prefix in ["key.converter.", "value.converter.", "header.converter"] {
+            properties.take_prefixed(prefix);
         }
-        let codec = match properties.take(&["avro.codec"]).as_deref() {
-            None | Some("null") => Codec::Null,
-            Some("deflate") => Codec::Deflate,
-            Some(other) => {
-                properties.problem(format!("avro.codec: {other:?}; use null or deflate"));
-                Codec::Null
-            }
-        };
-        match properties.take(&["errors.tolerance"]).as_deref() {
-            None | Some("none") => {}
-            Some(other) => properties
-                .problem(format!("errors.tolerance: {other:?} is not supported yet; use none")),
-        }
-        let registry_url = registry_url(&mut properties, endpoints);
         let kafka = kafka(&mut properties, endpoints, "consumer.");
-        for key in ["errors.log.enable", "errors.log.include.messages"] {
+        for key in keys::NO_EFFECT {
             properties.take(&[key]);
         }
 
@@ -132,14 +139,13 @@ impl SinkConfig {
         report_unknown(settings.unused_keys(), keys::SINK, endpoints.strict, &mut problems);
         let null_values = match settings.null_values() {
             s3_partitioner::NullValues::Ignore => NullValues::Ignore,
-            s3_partitioner::NullValues::Fail => NullValues::Fail,
-            _ => {
-                problems.push(
-                    "behavior.on.null.values: write is not supported yet; use ignore or fail"
-                        .to_owned(),
-                );
+            s3_partitioner::NullValues::Write if files.keys.is_none() => {
+                problems
+                    .push("behavior.on.null.values: write needs store.kafka.keys=true".to_owned());
                 NullValues::Fail
             }
+            s3_partitioner::NullValues::Write => NullValues::Write,
+            _ => NullValues::Fail,
         };
         if !problems.is_empty() {
             return Err(Error::config(&problems));
@@ -149,15 +155,45 @@ impl SinkConfig {
             name,
             topics,
             bucket,
-            region,
-            endpoint,
             settings: Arc::new(settings),
             fields,
-            codec,
-            part_size,
+            files,
+            key_converter,
+            value_converter,
+            memory,
+            spill_dir,
             null_values,
+            bad_records,
             registry_url,
             kafka,
         })
+    }
+}
+
+fn bad_records(properties: &mut Properties) -> BadRecords {
+    let tolerated = match properties.take(&["errors.tolerance"]).as_deref() {
+        None | Some("none") => false,
+        Some("all") => true,
+        Some(other) => {
+            properties.problem(format!("errors.tolerance: {other:?}; use none or all"));
+            false
+        }
+    };
+    let topic = properties
+        .take(&["errors.deadletterqueue.topic.name"])
+        .filter(|topic| !topic.trim().is_empty());
+    if topic.is_some() && !tolerated {
+        properties.problem(
+            "errors.deadletterqueue.topic.name has no effect without errors.tolerance=all".into(),
+        );
+    }
+    BadRecords {
+        tolerated,
+        topic,
+        with_headers: properties
+            .truth("errors.deadletterqueue.context.headers.enable")
+            .unwrap_or(false),
+        null_values: properties.truth("report.null.values.to.dlq").unwrap_or(true),
+        logged: properties.truth("errors.log.enable").unwrap_or(false),
     }
 }

@@ -86,6 +86,9 @@ pub(super) fn join(config: &SinkConfig, login: &Login) -> Result<StreamConsumer<
         .set("fetch.max.bytes", "2097152")
         .set("fetch.message.max.bytes", "1048576")
         .set("fetch.wait.max.ms", "100")
+        // Nothing is read while objects go up, and a store may be slow: five minutes, the default,
+        // are soon over with a thousand of them.
+        .set("max.poll.interval.ms", "1800000")
         // Topics that the source has yet to create are seen soon.
         .set("topic.metadata.refresh.interval.ms", "2000")
         .set("allow.auto.create.topics", "false");

@@ -1,119 +1,122 @@
-//! One object that is being written: datums copied into container blocks, parts sent off when they
-//! are large, nothing visible until it is finished.
+//! One object that is being written, with the files of its keys and headers beside it: parts are
+//! sent off when there is enough for one, nothing is visible until it is finished.
 
-use std::sync::Arc;
+use std::io;
 
-use avro_wire::{Schema, ocf};
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
+use object_store::{
+    Attribute, Attributes, MultipartUpload, PutMultipartOptions, PutOptions, PutPayload, TagSet,
+    path::{Path, PathPart},
+};
 use sha2::{Digest, Sha256};
 
+use super::{
+    content::{Budget, Content},
+    form::{Blocks, Format, Item},
+    store::Store,
+};
 use crate::{
     error::{Error, Part},
     metrics::ObjectWritten,
 };
 
 /// An object of one encoded partition.
+#[derive(Debug)]
 pub(super) struct OpenObject {
-    path: String,
-    schema: u32,
-    writer: ocf::Writer,
-    buffer: Vec<u8>,
-    upload: Option<Box<dyn MultipartUpload>>,
-    uploaded: u64,
+    /// Schema of the values.
+    schema: Option<u32>,
+    /// Values, keys and headers, as far as they are written; completed in this order.
+    files: Vec<File>,
     records: u64,
     first_offset: i64,
     last_offset: i64,
 }
 
-impl std::fmt::Debug for OpenObject {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenObject").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
 impl OpenObject {
-    /// Starts the object at `path`, whose first record has `offset`.
-    pub(super) fn new(
+    /// Starts an object whose first record has `offset`.
+    pub(super) const fn new(schema: Option<u32>, offset: i64) -> Self {
+        Self { schema, files: Vec::new(), records: 0, first_offset: offset, last_offset: offset }
+    }
+
+    /// Adds a file at `path`, whose records are as this one.
+    pub(super) fn add_file(
+        &mut self,
         path: String,
-        schema_id: u32,
-        schema: &Schema,
-        codec: ocf::Codec,
-        offset: i64,
-    ) -> Self {
-        let mut buffer = Vec::new();
-        let writer = ocf::Writer::new(schema, codec, sync_marker(&path));
-        writer.header(&mut buffer);
-        Self {
-            path,
-            schema: schema_id,
-            writer,
-            buffer,
-            upload: None,
-            uploaded: 0,
-            records: 0,
-            first_offset: offset,
-            last_offset: offset,
+        format: &Format,
+        first: Item<'_>,
+        budget: &Budget,
+    ) {
+        let mut head = Vec::new();
+        let blocks = format.begin(first, sync_marker(&path), &mut head);
+        let mut content = Content::new(budget.share());
+        if !head.is_empty() {
+            content.push(head);
         }
+        self.files.push(File { path, blocks, content, upload: None, uploaded: 0 });
     }
 
-    /// The id of the schema its records have.
-    pub(super) const fn schema(&self) -> u32 {
-        self.schema
-    }
-
-    /// Adds one encoded record.
-    pub(super) fn append(&mut self, offset: i64, datum: &[u8]) -> Result<(), Error> {
-        self.writer.append(datum, &mut self.buffer).map_err(|error| {
-            Error::new(Part::Data, format!("cannot add offset {offset} to {}", self.path))
-                .with_cause(error)
-        })?;
+    /// Adds one record: what each file holds of it, in the order the files were added.
+    pub(super) fn append(
+        &mut self,
+        offset: i64,
+        records: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    ) -> Result<(), Error> {
+        for (file, record) in self.files.iter_mut().zip(records) {
+            file.append(record.as_ref())?;
+        }
         self.records += 1;
         self.last_offset = offset;
         Ok(())
     }
 
-    /// Bytes held in memory.
-    pub(super) const fn held(&self) -> usize {
-        self.buffer.len()
-    }
-
-    /// Sends what is held off as a part, which nobody sees before [`finish`](Self::finish).
-    pub(super) async fn send_part(&mut self, store: &Arc<dyn ObjectStore>) -> Result<(), Error> {
-        let part = std::mem::take(&mut self.buffer);
-        self.uploaded += part.len() as u64;
-        let failed = |error| store_error(&self.path, error);
-        let upload = match &mut self.upload {
-            Some(upload) => upload,
-            none => none.insert(
-                store.put_multipart(&Path::from(self.path.as_str())).await.map_err(failed)?,
-            ),
-        };
-        upload.put_part(PutPayload::from(part)).await.map_err(failed)
-    }
-
-    /// Makes the object visible under its name, all at once.
-    pub(super) async fn finish(
-        mut self,
-        store: &Arc<dyn ObjectStore>,
-        reason: &'static str,
-    ) -> Result<ObjectWritten, Error> {
-        self.writer.finish(&mut self.buffer).map_err(|error| {
-            Error::new(Part::Data, format!("cannot finish {}", self.path)).with_cause(error)
-        })?;
-        let bytes = self.uploaded + self.buffer.len() as u64;
-        let rest = PutPayload::from(std::mem::take(&mut self.buffer));
-        let failed = |error| store_error(&self.path, error);
-        match &mut self.upload {
-            None => {
-                store.put(&Path::from(self.path.as_str()), rest).await.map_err(failed)?;
-            }
-            Some(upload) => {
-                upload.put_part(rest).await.map_err(failed)?;
-                upload.complete().await.map_err(failed)?;
+    /// Sends off the parts that are complete, which nobody sees before [`finish`](Self::finish).
+    pub(super) async fn send_parts(&mut self, store: &Store, part: usize) -> Result<(), Error> {
+        let options = self.description();
+        for file in &mut self.files {
+            while file.content.pending() >= part {
+                let payload = file.content.take(part).map_err(|error| file.spilled(error))?;
+                file.send(payload, store, &options).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Bytes in memory.
+    pub(super) fn held(&self) -> usize {
+        self.files.iter().map(|file| file.content.held()).sum()
+    }
+
+    /// Puts away what is in memory.
+    pub(super) fn spill(&mut self) -> Result<(), Error> {
+        for file in &mut self.files {
+            file.content.spill().map_err(|error| spill_error(&file.path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the object visible under its name, each file all at once.
+    pub(super) async fn finish(
+        mut self,
+        store: &Store,
+        reason: &'static str,
+    ) -> Result<ObjectWritten, Error> {
+        let mut options = self.description();
+        options.push(("last_offset", self.last_offset.to_string()));
+        options.push(("records", self.records.to_string()));
+        let mut bytes = 0;
+        let mut finished = Ok(());
+        for file in &mut self.files {
+            finished = file.finish(store, &options).await;
+            bytes += file.uploaded;
+            if finished.is_err() {
+                break;
+            }
+        }
+        if let Err(error) = finished {
+            self.abort().await;
+            return Err(error);
+        }
         Ok(ObjectWritten {
-            path: self.path,
+            path: self.files.first().map_or_else(String::new, |file| file.path.clone()),
             records: self.records,
             bytes,
             first_offset: self.first_offset,
@@ -123,13 +126,141 @@ impl OpenObject {
     }
 
     /// Gives the object up; best effort, since a bucket's lifecycle rule removes what stays.
-    pub(super) async fn abort(mut self) {
-        if let Some(upload) = &mut self.upload
-            && let Err(error) = upload.abort().await
-        {
-            tracing::warn!("parts of {} stay behind: {error}", self.path);
+    pub(super) async fn abort(self) {
+        for mut file in self.files {
+            if let Some(upload) = &mut file.upload
+                && let Err(error) = upload.abort().await
+            {
+                tracing::warn!("parts of {} stay behind: {error}", file.path);
+            }
         }
     }
+
+    /// What is known of the object from its first record on.
+    fn description(&self) -> Vec<(&'static str, String)> {
+        let mut known = vec![("first_offset", self.first_offset.to_string())];
+        if let Some(id) = self.schema {
+            known.push(("schema_id", id.to_string()));
+        }
+        known
+    }
+}
+
+/// One file of an object.
+struct File {
+    path: String,
+    blocks: Blocks,
+    content: Content,
+    upload: Option<Box<dyn MultipartUpload>>,
+    uploaded: u64,
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl File {
+    fn append(&mut self, record: &[u8]) -> Result<(), Error> {
+        self.content.append(record, self.blocks.size());
+        self.blocks.note(record.len());
+        if self.content.block_len() >= self.blocks.size() { self.close_block() } else { Ok(()) }
+    }
+
+    fn close_block(&mut self) -> Result<(), Error> {
+        if self.content.block_len() == 0 {
+            return Ok(());
+        }
+        let block = self.content.take_block().map_err(|error| self.spilled(error))?;
+        for piece in self.blocks.close(block)? {
+            if !piece.is_empty() {
+                self.content.push(piece);
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &mut self,
+        part: PutPayload,
+        store: &Store,
+        options: &[(&'static str, String)],
+    ) -> Result<(), Error> {
+        self.uploaded += part.content_length() as u64;
+        let failed = |error| store_error(&self.path, error);
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => {
+                let (attributes, tags) = describe(store, options);
+                let options = PutMultipartOptions { attributes, tags, ..Default::default() };
+                let path = Path::from(self.path.as_str());
+                none.insert(store.objects.put_multipart_opts(&path, options).await.map_err(failed)?)
+            }
+        };
+        upload.put_part(part).await.map_err(failed)
+    }
+
+    async fn finish(
+        &mut self,
+        store: &Store,
+        options: &[(&'static str, String)],
+    ) -> Result<(), Error> {
+        self.close_block()?;
+        let rest =
+            self.content.take(self.content.pending()).map_err(|error| self.spilled(error))?;
+        if self.upload.is_some() {
+            if rest.content_length() > 0 {
+                self.send(rest, store, options).await?;
+            }
+            if let Some(upload) = &mut self.upload {
+                upload.complete().await.map_err(|error| store_error(&self.path, error))?;
+            }
+            return Ok(());
+        }
+        self.uploaded = rest.content_length() as u64;
+        let (attributes, tags) = describe(store, options);
+        let options = PutOptions { attributes, tags, ..Default::default() };
+        let put = store.objects.put_opts(&place(&self.path), rest, options).await;
+        put.map_err(|error| store_error(&self.path, error)).map(drop)
+    }
+
+    fn spilled(&self, error: io::Error) -> Error {
+        spill_error(&self.path, error)
+    }
+}
+
+/// The name as it is, as far as the store's client lets it be: what it does not allow — empty and
+/// dotted directories, control characters — is escaped or left out.
+fn place(path: &str) -> Path {
+    let names = path.split('/').filter(|name| !name.is_empty());
+    names.map(|name| PathPart::parse(name).unwrap_or_else(|_| PathPart::from(name))).collect()
+}
+
+/// What is known of an object, as the store takes it.
+fn describe(store: &Store, known: &[(&'static str, String)]) -> (Attributes, TagSet) {
+    let mut attributes = Attributes::new();
+    if store.attributes {
+        for (name, value) in known {
+            attributes.insert(Attribute::Metadata((*name).into()), value.clone().into());
+        }
+    }
+    let mut tags = TagSet::default();
+    if let Some(extra) = &store.tags {
+        for (name, value) in known {
+            let name = match *name {
+                "first_offset" => "startOffset",
+                "last_offset" => "endOffset",
+                "records" => "recordCount",
+                _ => continue,
+            };
+            tags.push(name, value);
+        }
+        for (name, value) in extra {
+            tags.push(name, value);
+        }
+    }
+    (attributes, tags)
 }
 
 /// The marker between blocks, from the name, so that writing an object again gives the same bytes.
@@ -143,8 +274,23 @@ fn sync_marker(path: &str) -> [u8; 16] {
 }
 
 fn store_error(path: &str, error: object_store::Error) -> Error {
+    let advice = match &error {
+        object_store::Error::NotFound { .. } => "see that the bucket exists, in this region",
+        object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. } => {
+            "see that the credentials may write to the bucket"
+        }
+        _ => "see that the store is reachable, writable and not full",
+    };
     Error::new(Part::Store, format!("cannot write {path}"))
         .with_cause(error)
         .with_retryable(true)
-        .with_advice("see that the store is reachable, writable and not full")
+        .with_advice(advice)
+}
+
+fn spill_error(path: &str, error: io::Error) -> Error {
+    Error::new(Part::Store, format!("cannot put away what is open of {path}"))
+        .with_cause(error)
+        .with_retryable(true)
+        .with_advice("see that sink.spill.dir has space, or raise sink.memory.bytes")
 }

@@ -3,73 +3,43 @@
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
-use avro_wire::{FieldReader, Framing, Scalar, Schema, SchemaRef};
-use object_store::ObjectStore;
 use s3_partitioner::{
-    CommitPlan, Fields, Intent, OffsetCommit, Paths, Reason, Record, Rotate, Rotation, SchemaKey,
-    Settings, Value,
+    CommitPlan, Fields, Intent, OffsetCommit, Opaque, Paths, Reason, Record, Rotate, Rotation,
+    SchemaKey, Settings, Tombstone,
 };
 
-use super::object::OpenObject;
+use super::{
+    content::Budget,
+    form::Item,
+    object::OpenObject,
+    schema::{DatumFields, Known},
+    store::Store,
+};
 use crate::{
+    config::{FileKind, Files},
     error::{Error, Part},
     metrics::Metrics,
 };
 
+/// S3 takes no longer key, and hardly a file system a longer name.
+const LONGEST_PATH: usize = 1024;
+const LONGEST_NAME: usize = 255;
+/// Objects of one rotation that are completed at the same time.
+const AT_ONCE: usize = 4;
+
 /// What all partitions share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) store: Store,
     pub(super) settings: Arc<Settings>,
-    pub(super) codec: avro_wire::ocf::Codec,
+    pub(super) files: Files,
     pub(super) part_size: usize,
+    pub(super) budget: Budget,
     pub(super) metrics: Arc<Metrics>,
     /// Schemas by id; a registry never changes one.
     pub(super) schemas: HashMap<u32, Known>,
-}
-
-/// A schema of the registry, and how to read the fields that paths are made of.
-#[derive(Debug)]
-pub(super) struct Known {
-    schema: Schema,
-    fields: Vec<(String, FieldReader)>,
-}
-
-impl Known {
-    pub(super) fn new(schema: Schema, fields: &[String]) -> Self {
-        let fields = fields
-            .iter()
-            .filter_map(|path| Some((path.clone(), schema.field_reader(path)?)))
-            .collect();
-        Self { schema, fields }
-    }
-}
-
-/// A datum that is asked for single fields.
-#[derive(Debug)]
-struct DatumFields<'d> {
-    known: &'d Known,
-    datum: &'d [u8],
-}
-
-impl Fields for DatumFields<'_> {
-    fn field(&self, path: &str) -> Option<Value<'_>> {
-        let (_, reader) = self.known.fields.iter().find(|(known, _)| known == path)?;
-        Some(match reader.read(self.datum).ok()? {
-            Scalar::Null => Value::Null,
-            Scalar::Boolean(value) => Value::Boolean(value),
-            Scalar::Int(value) => Value::Int32(value),
-            Scalar::Long(value) => Value::Int64(value),
-            Scalar::Float(value) => Value::Float32(value),
-            Scalar::Double(value) => Value::Float64(value),
-            Scalar::String(value) => Value::String(value),
-            Scalar::Bytes(_) => Value::Composite,
-        })
-    }
-
-    fn schema_name(&self) -> Option<&str> {
-        self.known.schema.name()
-    }
+    /// The schema of headers.
+    pub(super) headers: Known,
 }
 
 /// Commits one offset with metadata for the partition it is called for.
@@ -86,25 +56,48 @@ pub(super) struct Partition {
     plan: CommitPlan,
     rotation: Rotation,
     paths: Paths,
-    /// By the number of the file, in order of first use, which is the order they are completed in.
-    open: Vec<(usize, OpenObject)>,
+    /// In order of first use, which is the order they are completed in.
+    open: Vec<OpenObject>,
+    /// Where they are in that list.
+    places: HashMap<Kind, usize>,
     path: String,
+    /// Value, key and headers as their files hold them, where they are not copied.
+    texts: [Vec<u8>; 3],
 }
 
-/// A value as it came from Kafka.
+/// Which records go into one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    /// The number of the rotation's file. With keys beside it a file is several objects when their
+    /// schemas differ.
+    file: usize,
+    /// Schemas of value and key.
+    schemas: (Option<u32>, Option<u32>),
+    /// Whether there are values at all.
+    tombstones: bool,
+}
+
+/// A record as its converters read it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Incoming<'m> {
     pub(super) offset: i64,
     pub(super) timestamp_ms: Option<i64>,
-    pub(super) value: &'m [u8],
+    /// Bytes of key and value.
+    pub(super) size: u64,
+    /// `None` for a tombstone.
+    pub(super) value: Option<Item<'m>>,
+    /// Only where keys are written.
+    pub(super) key: Option<Item<'m>>,
+    /// Only where headers are written.
+    pub(super) headers: Option<Item<'m>>,
 }
 
-/// The schema id of a framed value.
-pub(super) fn schema_id(value: &[u8]) -> Result<u32, avro_wire::Error> {
-    match Framing::CONFLUENT.split(value)?.schema {
-        SchemaRef::Id(id) => Ok(id),
-        // The Confluent framing has nothing else.
-        _ => Ok(0),
+impl Item<'_> {
+    fn schema(&self) -> Option<u32> {
+        match self {
+            Item::Avro(known, _) => Some(known.id()),
+            Item::Text(_) | Item::Bytes(_) => None,
+        }
     }
 }
 
@@ -124,12 +117,14 @@ impl Partition {
             paths: shared.settings.paths(),
             plan,
             open: Vec::new(),
+            places: HashMap::new(),
             path: String::new(),
+            texts: Default::default(),
         }
     }
 
-    /// Writes one record, closing objects before or after it as the rotation says. The schema of
-    /// the value must be in `shared`.
+    /// Writes one record, closing objects before or after it as the rotation says. An error of
+    /// [`Part::Data`] leaves everything as it was before the record.
     pub(super) async fn write(
         &mut self,
         incoming: Incoming<'_>,
@@ -137,67 +132,102 @@ impl Partition {
         commit: &(dyn Commit + Sync),
         now: SystemTime,
     ) -> Result<(), Error> {
-        let frame =
-            Framing::CONFLUENT.split(incoming.value).map_err(|e| self.bad(incoming.offset, e))?;
-        let id = schema_id(incoming.value).map_err(|e| self.bad(incoming.offset, e))?;
-        let known = shared
-            .schemas
-            .get(&id)
-            .ok_or_else(|| Error::new(Part::Registry, format!("schema {id} was not looked up")))?;
-        let fields = DatumFields { known, datum: frame.datum };
+        let offset = incoming.offset;
+        let parts = parts(&incoming, &shared.files);
+        for (text, (item, file)) in self.texts.iter_mut().zip(&parts) {
+            if let (Some(item), Some(file)) = (item, file)
+                && file.format.copies(*item).is_none()
+            {
+                text.clear();
+                file.format.record(*item, text).map_err(|error| {
+                    error.within(format!("{}/{} offset {offset}", self.topic, self.partition))
+                })?;
+            }
+        }
+        let fields;
+        let value: &(dyn Fields + Sync) = match incoming.value {
+            None => &Tombstone,
+            Some(Item::Avro(known, datum)) => {
+                fields = DatumFields { known, datum };
+                &fields
+            }
+            Some(Item::Text(_) | Item::Bytes(_)) => &Opaque,
+        };
         // Made where it is needed: it cannot be kept while a commit is waited for.
         let topic = &self.topic;
         let record = || {
-            let record = Record::new(topic, self.partition, incoming.offset).with_value(&fields);
+            let record = Record::new(topic, self.partition, offset)
+                .with_value(value)
+                .with_size(incoming.size);
             match incoming.timestamp_ms {
                 Some(timestamp) => record.with_timestamp_ms(timestamp),
                 None => record,
             }
         };
-        let key = SchemaKey::new(u64::from(id));
+        let schema = incoming.value.and_then(|value| value.schema());
+        let key = schema.map_or(SchemaKey::NONE, |id| SchemaKey::new(u64::from(id)));
         let rotate = loop {
             let decided = self
                 .rotation
                 .place(&mut self.paths, &record(), key, now)
-                .map_err(|error| bad(&self.topic, self.partition, incoming.offset, error))?;
+                .map_err(|error| bad(topic, self.partition, offset, error))?;
             if decided != Rotate::Before {
                 break decided;
             }
             let reason = reason(self.rotation.reason());
             close(&mut self.plan, &mut self.rotation, &mut self.open, reason, shared, commit, now)
                 .await?;
+            if self.open.is_empty() {
+                self.places.clear();
+            }
         };
         let Some(file) = self.rotation.file() else { return Ok(()) };
-        let object = match self.open.iter().position(|(number, _)| *number == file.number()) {
-            Some(index) => index,
+        let kind = Kind {
+            file: file.number(),
+            schemas: (schema, incoming.key.and_then(|key| key.schema())),
+            tombstones: incoming.value.is_none(),
+        };
+        let index = match self.places.get(&kind) {
+            Some(index) => *index,
             None => {
-                self.path.clear();
-                let settings = &shared.settings;
-                let extension = settings.extension();
-                settings.namer().file(&self.topic, self.partition, file, extension, &mut self.path);
-                let object = OpenObject::new(
-                    self.path.clone(),
-                    id,
-                    &known.schema,
-                    shared.codec,
-                    incoming.offset,
-                );
-                self.open.push((file.number(), object));
-                self.open.len() - 1
+                if !fits(topic, file.encoded()) {
+                    self.rotation.rejected();
+                    let what = format!("{topic}/{} offset {offset}", self.partition);
+                    return Err(Error::new(Part::Data, format!("{what} makes too long a name")));
+                }
+                let mut object = OpenObject::new(schema, offset);
+                let encoded = file.encoded();
+                for (item, kind) in &parts {
+                    let (Some(item), Some(kind)) = (item, kind) else { continue };
+                    self.path.clear();
+                    let namer = shared.settings.namer();
+                    namer.object(encoded, &record(), &kind.extension, &mut self.path);
+                    object.add_file(self.path.clone(), &kind.format, *item, &shared.budget);
+                }
+                let index = self.open.len();
+                self.open.push(object);
+                self.places.insert(kind, index);
+                index
             }
         };
-        if let Some((_, object)) = self.open.get_mut(object) {
-            debug_assert_eq!(object.schema(), id, "one schema an object");
-            object.append(incoming.offset, frame.datum)?;
-            if object.held() >= shared.part_size {
-                object.send_part(&shared.store).await?;
-            }
+        if let Some(object) = self.open.get_mut(index) {
+            let records = parts.iter().zip(&self.texts).filter_map(|((item, file), text)| {
+                let (Some(item), Some(file)) = (item, file) else { return None };
+                Some(file.format.copies(*item).unwrap_or(text))
+            });
+            object.append(offset, records)?;
+            object.send_parts(&shared.store, shared.part_size).await?;
         }
         if rotate == Rotate::After {
             let reason = reason(self.rotation.reason());
             self.close(reason, shared, commit, now).await?;
         }
         Ok(())
+    }
+
+    /// The record at `offset` goes into no object.
+    pub(super) fn skip(&mut self, offset: i64) {
+        self.rotation.skipped(offset);
     }
 
     /// Closes everything when the wall clock says so.
@@ -221,7 +251,13 @@ impl Partition {
         commit: &(dyn Commit + Sync),
         now: SystemTime,
     ) -> Result<(), Error> {
-        close(&mut self.plan, &mut self.rotation, &mut self.open, reason, shared, commit, now).await
+        close(&mut self.plan, &mut self.rotation, &mut self.open, reason, shared, commit, now)
+            .await?;
+        // Where nothing could be closed, everything is still in its place.
+        if self.open.is_empty() {
+            self.places.clear();
+        }
+        Ok(())
     }
 
     /// Whether an earlier owner's announced boundary has yet to be reached: nothing may be closed
@@ -235,22 +271,35 @@ impl Partition {
         self.plan.resume()
     }
 
+    /// What is open.
+    pub(super) fn objects(&mut self) -> impl Iterator<Item = &mut OpenObject> {
+        self.open.iter_mut()
+    }
+
     /// Gives the open objects up: another owner will write them.
     pub(super) async fn abandon(self) {
-        for (_, object) in self.open {
+        for object in self.open {
             object.abort().await;
         }
     }
+}
 
-    fn bad(&self, offset: i64, error: avro_wire::Error) -> Error {
-        bad(&self.topic, self.partition, offset, error)
-    }
+/// What there is to write, and where.
+fn parts<'m, 's>(
+    incoming: &Incoming<'m>,
+    files: &'s Files,
+) -> [(Option<Item<'m>>, Option<&'s FileKind>); 3] {
+    [
+        (incoming.value, Some(&files.values)),
+        (incoming.key, files.keys.as_ref()),
+        (incoming.headers, files.headers.as_ref()),
+    ]
 }
 
 async fn close(
     plan: &mut CommitPlan,
     rotation: &mut Rotation,
-    open: &mut Vec<(usize, OpenObject)>,
+    open: &mut Vec<OpenObject>,
     reason: &'static str,
     shared: &Shared,
     commit: &(dyn Commit + Sync),
@@ -272,19 +321,29 @@ async fn close(
         }
         Intent::Announced => {}
     }
-    for file in plan.objects(rotation).map_err(wrong)? {
-        let Some(at) = open.iter().position(|(number, _)| *number == file.number()) else {
-            continue;
-        };
-        let (_, object) = open.remove(at);
-        let written = object.finish(&shared.store, reason).await?;
-        tracing::debug!("{} ({} records, {reason})", written.path, written.records);
-        shared.metrics.object(written);
+    // Every open object belongs to one of these files; without them nothing may appear.
+    drop(plan.objects(rotation).map_err(wrong)?);
+    while !open.is_empty() {
+        let some = open.drain(..open.len().min(AT_ONCE));
+        let done = some.map(|object| object.finish(&shared.store, reason));
+        for written in futures_util::future::join_all(done).await {
+            let written = written?;
+            tracing::debug!("{} ({} records, {reason})", written.path, written.records);
+            shared.metrics.object(written);
+        }
     }
     step(&plan.commit().map_err(wrong)?)?;
     plan.acknowledged();
     rotation.closed(now);
     Ok(())
+}
+
+/// Whether the names of an object in this directory can be written everywhere.
+fn fits(topic: &str, encoded: &str) -> bool {
+    // The rest are the topic twice, the offset, endings and what `topics.dir` adds.
+    encoded.len() + 2 * topic.len() + 128 <= LONGEST_PATH
+        && (encoded.len() <= LONGEST_NAME
+            || encoded.split('/').all(|name| name.len() <= LONGEST_NAME))
 }
 
 fn bad(
@@ -301,10 +360,14 @@ fn bad(
 const fn reason(reason: Option<Reason>) -> &'static str {
     match reason {
         Some(Reason::Size) => "flush.size",
+        Some(Reason::Bytes) => "bytes",
+        Some(Reason::Idle) => "idle",
+        Some(Reason::Metadata) => "length of the announcement",
         Some(Reason::Interval) => "rotate.interval.ms",
         Some(Reason::PartitionChange) => "partition change",
         Some(Reason::Schedule) => "rotate.schedule.interval.ms",
         Some(Reason::Schema) => "schema change",
+        Some(Reason::Tombstone) => "tombstones",
         Some(Reason::OpenFiles) => "partitioner.max.open.files",
         Some(Reason::Forced) => "recovery",
         _ => "rotation",

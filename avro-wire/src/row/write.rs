@@ -29,7 +29,7 @@ fn run<'a>(
     while let Some(step) = steps.next() {
         // The row has one for each step, as both were counted.
         let Some(cell) = cells.next() else { return Err(mismatch()) };
-        match (step, *cell) {
+        match (step, cell) {
             (Step::Value(node), cell) => write_scalar(table, node, cell, out)?,
             (Step::Optional { null_first, .. }, Scalar::Null) => out.push(index(*null_first, true)),
             (Step::Optional { null_first, node }, cell) => {
@@ -61,16 +61,30 @@ const fn index(null_first: bool, null: bool) -> u8 {
     if null_first == null { 0 } else { 2 }
 }
 
-#[inline]
+/// The two types that most columns have, without a call.
+#[inline(always)]
 fn write_scalar(
+    table: &Table,
+    node: &Node,
+    cell: &Scalar<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    match (node, cell) {
+        (Node::Long, Scalar::Long(value)) => primitive::write_long(*value, out),
+        (Node::String, Scalar::String(value)) => primitive::write_string(value, out),
+        _ => return write_other(table, node, *cell, out),
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn write_other(
     table: &Table,
     node: &Node,
     cell: Scalar<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     match (*node, cell) {
-        (Node::Long, Scalar::Long(value)) => primitive::write_long(value, out),
-        (Node::String, Scalar::String(value)) => primitive::write_string(value, out),
         (Node::Int | Node::Long, Scalar::Int(value)) => primitive::write_int(value, out),
         (Node::Bytes, Scalar::Bytes(value)) => primitive::write_bytes(value, out),
         (Node::Boolean, Scalar::Boolean(value)) => primitive::write_boolean(value, out),

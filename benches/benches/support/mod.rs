@@ -1,10 +1,12 @@
 //! The 12-column table of the scenario `ods_default`, as PostgreSQL sends it.
 #![allow(dead_code, reason = "each bench uses a part")]
 
+pub(crate) mod by_hand;
+
 use std::ops::ControlFlow;
 
 use debezium_model::{
-    Change, ColumnDef, Mapping, SchemaIds, Scratch, Snapshot, SourceBlock, Table, TableId,
+    Change, ColumnDef, Flatten, Mapping, SchemaIds, Scratch, Snapshot, SourceBlock, Table, TableId,
 };
 use pgoutput::Column;
 use serde_json::Value;
@@ -12,6 +14,8 @@ use serde_json::Value;
 /// A table and one row of it in both formats.
 pub(crate) struct Scenario {
     pub(crate) table: Table,
+    /// The same, with flattened values.
+    pub(crate) flat: Table,
     text: Vec<Option<Vec<u8>>>,
     binary: Vec<Option<Vec<u8>>>,
 }
@@ -32,7 +36,9 @@ impl Scenario {
             .min_by_key(|message| list(&message["after"]).filter(|c| c[0] == "n").count())
             .unwrap();
         let id = TableId::new("ods", "cdc_events");
+        let flatten = Mapping::default().with_flatten(Flatten::default());
         Self {
+            flat: Table::new("cdc", id.clone(), columns.clone(), &flatten).unwrap(),
             table: Table::new("cdc", id, columns, &Mapping::default()).unwrap(),
             text: list(&message["after"])
                 .map(|c| c.get(1).map(|text| text.as_str().unwrap().as_bytes().to_vec()))
@@ -64,6 +70,29 @@ impl Scenario {
         assert_eq!(records.len(), 1);
         records.remove(0)
     }
+}
+
+/// A table of 100 columns of all usual types.
+pub(crate) fn wide() -> Vec<ColumnDef> {
+    let types = [
+        (20, "int8"),
+        (25, "text"),
+        (1700, "numeric"),
+        (1184, "timestamptz"),
+        (1114, "timestamp"),
+        (1082, "date"),
+        (16, "bool"),
+        (2950, "uuid"),
+        (3802, "jsonb"),
+        (1009, "_text"),
+    ];
+    let columns = (0..100).zip(types.iter().cycle());
+    let mut columns: Vec<ColumnDef> = columns
+        .map(|(at, (oid, name))| ColumnDef::new(&format!("column_{at}"), *oid, name))
+        .collect();
+    let key = columns.remove(0).with_not_null().with_key_position(1);
+    columns.insert(0, key);
+    columns
 }
 
 pub(crate) const IDS: SchemaIds = SchemaIds::new(Some(1), 2);

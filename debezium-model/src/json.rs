@@ -132,8 +132,26 @@ impl Json {
 /// Appends a whole number.
 #[cfg(feature = "avro")]
 pub(crate) fn push_integer(value: i64, out: &mut String) {
-    // Writing to a string cannot fail.
-    let _ = write!(out, "{value}");
+    if value < 0 {
+        out.push('-');
+    }
+    push_unsigned(value.unsigned_abs(), out);
+}
+
+/// Appends a whole number without sign; by hand, because there are many in every record.
+pub(crate) fn push_unsigned(value: u64, out: &mut String) {
+    let mut digits = [0; 20];
+    let mut rest = value;
+    let mut start = digits.len();
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        start -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.push_str(digits.get(start..).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or(""));
 }
 
 /// Appends a number as Java's `Double.toString` prints it.
@@ -211,28 +229,49 @@ impl Digits {
     }
 }
 
+/// As [`push_quoted`], for text at hand: what needs no escape is copied as a whole.
+pub(crate) fn push_quoted_text(text: &str, out: &mut String) {
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        let (plain, tail) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut tail = tail.chars();
+        if let Some(c) = tail.next() {
+            push_escaped(c, out);
+        }
+        rest = tail.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
 /// Jackson's escapes: short forms where they exist, upper-case `\u00XX` for other controls,
 /// everything else as it is.
 pub(crate) fn push_quoted(chars: impl Iterator<Item = char>, out: &mut String) {
     out.push('"');
     for c in chars {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            c if c < ' ' => {
-                out.push_str("\\u00");
-                out.push(if c < '\u{10}' { '0' } else { '1' });
-                out.extend(char::from_digit(u32::from(c) % 16, 16).map(|c| c.to_ascii_uppercase()));
-            }
-            c => out.push(c),
-        }
+        push_escaped(c, out);
     }
     out.push('"');
+}
+
+fn push_escaped(c: char, out: &mut String) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\u{8}' => out.push_str("\\b"),
+        '\t' => out.push_str("\\t"),
+        '\n' => out.push_str("\\n"),
+        '\u{c}' => out.push_str("\\f"),
+        '\r' => out.push_str("\\r"),
+        c if c < ' ' => {
+            out.push_str("\\u00");
+            out.push(if c < '\u{10}' { '0' } else { '1' });
+            out.extend(char::from_digit(u32::from(c) % 16, 16).map(|c| c.to_ascii_uppercase()));
+        }
+        c => out.push(c),
+    }
 }
 
 #[cfg(test)]
@@ -244,6 +283,21 @@ mod tests {
         let mut json = Json::default();
         json.default_value(&value, bytes);
         json.into_text()
+    }
+
+    #[test]
+    fn text_is_escaped_either_way() {
+        for text in ["", "plain", "a\"b\\c\n", "\u{1}\u{1f}é\u{1f600}\t", "\""] {
+            let (mut whole, mut single) = (String::new(), String::new());
+            super::push_quoted_text(text, &mut whole);
+            super::push_quoted(text.chars(), &mut single);
+            assert_eq!(whole, single);
+        }
+        for value in [0, 7, -1, i64::MAX, i64::MIN] {
+            let mut out = String::new();
+            super::push_integer(value, &mut out);
+            assert_eq!(out, value.to_string());
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod decimal;
 mod hstore;
 mod java_date;
 mod net;
+mod print;
 mod temporal;
 
 use base64::Engine as _;

@@ -1,11 +1,10 @@
 //! What surrounds a row: the rest of the envelope, or the added fields of a flattened value.
 
-use std::fmt::Write as _;
-
 use avro_wire::primitive::{write_long, write_string};
 
 use super::row::{ABSENT, PRESENT};
 use crate::flatten::{AddedField, DeleteHandling, Metadata};
+use crate::json::push_unsigned;
 use crate::op::{Op, Snapshot};
 use crate::source::SourceBlock;
 use crate::table::Table;
@@ -185,11 +184,16 @@ fn processed(source: &SourceBlock<'_>, index: usize) -> i64 {
 /// JSON text of the last commit and this position.
 pub(super) fn sequence<'t>(source: &SourceBlock<'_>, text: &'t mut String) -> &'t str {
     text.clear();
-    // Writing to a string cannot fail.
-    let _ = match source.last_commit_lsn {
-        Some(commit) => write!(text, "[\"{commit}\",\"{}\"]", source.lsn),
-        None => write!(text, "[null,\"{}\"]", source.lsn),
-    };
+    match source.last_commit_lsn {
+        Some(commit) => {
+            text.push_str("[\"");
+            push_unsigned(commit, text);
+            text.push_str("\",\"");
+        }
+        None => text.push_str("[null,\""),
+    }
+    push_unsigned(source.lsn, text);
+    text.push_str("\"]");
     text
 }
 

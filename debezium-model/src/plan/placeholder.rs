@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use super::row::{PRESENT, write_scalar};
-use crate::json::push_quoted;
+use crate::json::push_quoted_text;
 use crate::kind::{Days, Kind};
 use crate::mapping::{BinaryMode, HstoreMode};
 use crate::value::Scalar;
@@ -28,9 +28,9 @@ pub(super) fn placeholder(kind: &Kind, text: &str, exact: bool, out: &mut Vec<u8
         }
         Kind::Hstore(HstoreMode::Json) => {
             let mut json = String::from("{");
-            push_quoted(text.chars(), &mut json);
+            push_quoted_text(text, &mut json);
             json.push(':');
-            push_quoted(text.chars(), &mut json);
+            push_quoted_text(text, &mut json);
             json.push('}');
             write_string(&json, out);
         }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Error, ErrorKind};
-use crate::json::{push_double, push_float, push_integer, push_quoted};
+use crate::json::{push_double, push_float, push_integer, push_quoted_text};
 use crate::schema::{ConnectField, ConnectSchema, ConnectType};
 
 /// Writes the text that Connect's `JsonConverter` gives for a key or a value, from the datum that
@@ -93,7 +93,7 @@ impl Node {
         let branch = i64::from(schema.default_value().is_none());
         let field = |field: &ConnectField| {
             let mut name = String::new();
-            push_quoted(field.name.chars(), &mut name);
+            push_quoted_text(&field.name, &mut name);
             name.push(':');
             (name, Self::new(&field.schema))
         };
@@ -129,7 +129,7 @@ impl Node {
                 quoted_unless(value.is_finite(), out, |out| push_double(value, out));
             }
             Shape::Boolean => out.push_str(if reader.read_boolean()? { "true" } else { "false" }),
-            Shape::Text => push_quoted(reader.read_str()?.chars(), out),
+            Shape::Text => push_quoted_text(reader.read_str()?, out),
             Shape::Bytes => {
                 out.push('"');
                 STANDARD.encode_string(reader.read_bytes()?, out);
@@ -143,7 +143,7 @@ impl Node {
             Shape::Map(values) => {
                 out.push('{');
                 blocks(reader, out, |reader, out| {
-                    push_quoted(reader.read_str()?.chars(), out);
+                    push_quoted_text(reader.read_str()?, out);
                     out.push(':');
                     values.write(reader, out)
                 })?;

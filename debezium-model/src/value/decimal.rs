@@ -213,6 +213,13 @@ impl<'a> Digits<'a> {
         out.clear();
         let zeros = self.zeros_to(scale);
         let digits = self.whole.iter().chain(self.fraction).copied();
+        if self.whole.len() + self.fraction.len() + zeros <= 18 {
+            let magnitude = digits.fold(0_i64, |value, digit| value * 10 + i64::from(digit - b'0'));
+            let magnitude = (0..zeros).fold(magnitude, |value, _| value * 10);
+            let value = if self.negative { -magnitude } else { magnitude };
+            minimal(&value.to_be_bytes(), out);
+            return;
+        }
         if self.whole.len() + self.fraction.len() + zeros <= 38 {
             let digits = digits.chain(std::iter::repeat_n(b'0', zeros));
             let magnitude =

@@ -3,7 +3,7 @@
 use super::array::unescape;
 use super::{Raw, utf8};
 use crate::error::ErrorKind;
-use crate::json::push_quoted;
+use crate::json::push_quoted_text;
 
 /// The pairs, read one after the other: a key, then its value.
 #[derive(Clone, Copy, Debug)]
@@ -125,10 +125,10 @@ pub(super) fn json<'s>(
         if out.len() > 1 {
             out.push(',');
         }
-        push_quoted(key.chars(), out);
+        push_quoted_text(key, out);
         out.push(':');
         match pairs.value(buffer)? {
-            Some(value) => push_quoted(value.chars(), out),
+            Some(value) => push_quoted_text(value, out),
             None => out.push_str("null"),
         }
     }

@@ -4,6 +4,9 @@
 
 use std::fmt::Write as _;
 
+use super::print::{
+    Fraction, copy_moment, push_date, push_fraction, push_moment, push_offset, push_time,
+};
 use super::{Raw, Scalar, fixed};
 use crate::error::ErrorKind;
 use crate::kind::{Days, TimeUnit};
@@ -11,9 +14,9 @@ use crate::mapping::IntervalMode;
 
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i64 = 10_957;
-const DAY_SECONDS: i64 = 86_400;
+pub(super) const DAY_SECONDS: i64 = 86_400;
 const DAY_MICROS: i64 = DAY_SECONDS * SECOND;
-const SECOND: i64 = 1_000_000;
+pub(super) const SECOND: i64 = 1_000_000;
 /// What Debezium's stream gives for the days of infinity and of minus infinity.
 const INFINITE_DAYS: (i64, i64) = (-2_147_472_692, -2_147_472_691);
 /// The JDBC driver's stand-ins for infinite timestamps, in milliseconds since 1970.
@@ -223,6 +226,11 @@ pub(super) fn timestamp_tz<'a>(
     raw: Raw<'_>,
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
+    if let Raw::Text(text) = raw
+        && copy_moment(text, digits, out).is_some()
+    {
+        return Ok(Scalar::Text(out));
+    }
     Ok(Scalar::Text(match moment(raw, Zone::Offset)? {
         Moment::Infinity => INFINITY,
         Moment::MinusInfinity => MINUS_INFINITY,
@@ -464,106 +472,6 @@ impl Parser<'_> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Fraction {
-    /// Without zeros at the end, and without a point when nothing is left.
-    Trimmed,
-    /// This many digits, up to six.
-    Digits(usize),
-}
-
-/// `2024-03-01T07:59:59.900Z`.
-fn push_moment(seconds: i64, micros: i64, fraction: Fraction, out: &mut String) {
-    push_date(seconds.div_euclid(DAY_SECONDS), out);
-    out.push('T');
-    push_time(seconds.rem_euclid(DAY_SECONDS) * SECOND + micros, fraction, out);
-    out.push('Z');
-}
-
-/// As Java prints it: at least four digits of year, a plus from year 10000 on, a minus before
-/// year 0.
-fn push_date(days: i64, out: &mut String) {
-    let (year, month, day) = civil_from_days(days);
-    if year > 9999 {
-        out.push('+');
-    } else if year < 0 {
-        out.push('-');
-    }
-    push_padded(year.abs(), 4, out);
-    out.push('-');
-    push_padded(month, 2, out);
-    out.push('-');
-    push_padded(day, 2, out);
-}
-
-fn push_time(micros: i64, fraction: Fraction, out: &mut String) {
-    let seconds = micros / SECOND;
-    push_padded(seconds / 3600, 2, out);
-    out.push(':');
-    push_padded(seconds / 60 % 60, 2, out);
-    out.push(':');
-    push_padded(seconds % 60, 2, out);
-    push_fraction(micros % SECOND, fraction, out);
-}
-
-/// `Z`, or hours and what else is not zero.
-fn push_offset(east: i64, out: &mut String) {
-    if east == 0 {
-        return out.push('Z');
-    }
-    out.push(if east < 0 { '-' } else { '+' });
-    let seconds = east.abs();
-    push_padded(seconds / 3600, 2, out);
-    out.push(':');
-    push_padded(seconds / 60 % 60, 2, out);
-    if seconds % 60 != 0 {
-        out.push(':');
-        push_padded(seconds % 60, 2, out);
-    }
-}
-
-fn push_fraction(micros: i64, fraction: Fraction, out: &mut String) {
-    let mut digits = 6;
-    let mut value = micros;
-    match fraction {
-        Fraction::Trimmed => {
-            while digits > 0 && value % 10 == 0 {
-                value /= 10;
-                digits -= 1;
-            }
-        }
-        Fraction::Digits(count) => {
-            while digits > count {
-                value /= 10;
-                digits -= 1;
-            }
-        }
-    }
-    if digits > 0 {
-        out.push('.');
-        push_padded(value, digits, out);
-    }
-}
-
-/// A non-negative number with zeros in front; by hand, because formatting is most of the cost of
-/// a timestamp otherwise.
-fn push_padded(value: i64, width: usize, out: &mut String) {
-    let mut digits = [b'0'; 20];
-    let mut rest = value.unsigned_abs();
-    let mut used = 0;
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        used += 1;
-        if rest == 0 && used >= width {
-            break;
-        }
-    }
-    for digit in digits.iter().skip(digits.len() - used) {
-        out.push(char::from(*digit));
-    }
-}
-
 /// Days since 1970-01-01 of a date in the proleptic Gregorian calendar. Years are counted from
 /// March, so that the leap day comes last, in eras of 400 years.
 pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
@@ -596,7 +504,7 @@ fn print(out: &mut String, arguments: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{civil_from_days, days_from_civil, push_date};
+    use super::{civil_from_days, days_from_civil};
 
     #[test]
     fn calendar_both_ways() {
@@ -607,21 +515,5 @@ mod tests {
         assert_eq!(days_from_civil(1970, 1, 1), 0);
         assert_eq!(days_from_civil(2000, 1, 1), super::EPOCH_DAYS);
         assert_eq!(days_from_civil(-43, 3, 15), -735_160);
-    }
-
-    #[test]
-    fn years_as_java_prints_them() {
-        for (days, expected) in [
-            (0, "1970-01-01"),
-            (2_932_896, "9999-12-31"),
-            (2_932_897, "+10000-01-01"),
-            (-735_160, "-0043-03-15"),
-            (-719_528, "0000-01-01"),
-            (-2_147_472_692, "-5877611-06-21"),
-        ] {
-            let mut out = String::new();
-            push_date(days, &mut out);
-            assert_eq!(out, expected);
-        }
     }
 }

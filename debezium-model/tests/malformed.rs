@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use debezium_model::{
-    BinaryMode, Change, ColumnDef, DecimalMode, ErrorKind, HstoreMode, IntervalMode, Mapping, Plan,
-    SchemaIds, Scratch, SourceBlock, Table, TableId, TimeMode,
+    BinaryMode, Change, ColumnDef, DecimalMode, ErrorKind, Fidelity, HstoreMode, IntervalMode,
+    Mapping, Plan, SchemaIds, Scratch, SourceBlock, Table, TableId, TimeMode,
 };
 use pgoutput::Column;
 
@@ -253,4 +253,79 @@ fn definitely_wrong_values() {
     let unmapped = table(603, "box", -1, &mapping);
     assert!(unmapped.columns()[0].field().is_none());
     assert!(encode(&unmapped, Column::Binary(&[1])).is_ok());
+}
+
+/// What the issue of a row is said to be, in both ways of writing it: the kind, with the table and
+/// the column.
+#[test]
+fn errors_tell_the_place_in_both_fidelities() {
+    let numeric = |precision: i32, scale: i32| ((precision << 16) | scale) + 4;
+    for fidelity in [Fidelity::Debezium, Fidelity::Corrected] {
+        let mapping = Mapping::default().with_fidelity(fidelity);
+        let nanos = mapping.clone().with_time(TimeMode::Nanoseconds);
+        for (oid, name, typmod, column, kind) in [
+            // Bytes that do not fit the type, in text and binary.
+            (23, "int4", -1, Column::Text(b"1x"), ErrorKind::MalformedText),
+            (23, "int4", -1, Column::Binary(&[0; 3]), ErrorKind::MalformedBinary),
+            (1184, "timestamptz", -1, Column::Binary(&[0; 9]), ErrorKind::MalformedBinary),
+            (1562, "varbit", -1, Column::Text(b"012"), ErrorKind::MalformedText),
+            (1562, "varbit", -1, Column::Binary(&[0, 0, 0, 9, 0]), ErrorKind::MalformedBinary),
+            (25, "text", -1, Column::Text(&[0xff]), ErrorKind::InvalidUtf8),
+            // Dates and numbers out of range.
+            (1082, "date", -1, Column::Text(b"99999999-01-01"), ErrorKind::MalformedText),
+            (1082, "date", -1, Column::Binary(&[0x7f, 0xff, 0xff, 0xfe]), ErrorKind::OutOfRange),
+            (1700, "numeric", numeric(4, 1), Column::Text(b"1.25"), ErrorKind::OutOfRange),
+            (790, "money", -1, Column::Text(b"99999999999999999999"), ErrorKind::OutOfRange),
+        ] {
+            let table = table(oid, name, typmod, &mapping);
+            assert_eq!(encode(&table, column), Err(kind), "{name} {column:?}");
+        }
+        // An interval of more microseconds than there are numbers.
+        let mut long = i64::MAX.to_be_bytes().to_vec();
+        long.extend([0, 0, 0, 1, 0, 0, 0, 1]);
+        let interval = table(1186, "interval", -1, &mapping);
+        assert_eq!(encode(&interval, Column::Binary(&long)), Err(ErrorKind::OutOfRange));
+        // Debezium loses such a moment, corrected output says so.
+        let late =
+            encode(&table(1114, "timestamp", -1, &nanos), Column::Text(b"2300-01-01 00:00:00"));
+        assert_eq!(late.is_err(), fidelity == Fidelity::Corrected);
+
+        // Another count of columns than the relation has.
+        let two = vec![ColumnDef::new("a", 23, "int4"), ColumnDef::new("b", 25, "text")];
+        let two = Table::new("p", TableId::new("s", "t"), two, &mapping).unwrap();
+        for row in [&[Column::Null; 3][..], &[Column::Null; 1], &[]] {
+            let source = SourceBlock::new("d", 1, 2);
+            let (ids, mut scratch) = (SchemaIds::new(None, 1), Scratch::new());
+            let error = two
+                .plan()
+                .encode(&Change::insert(row), &source, ids, &mut scratch, &mut |_| {
+                    panic!("nothing may come out")
+                })
+                .unwrap_err();
+            let kind = ErrorKind::ColumnCount { expected: 2, found: row.len() };
+            assert_eq!((error.kind(), error.table_name()), (kind, Some("s.t")));
+        }
+
+        // A type that nothing is known of is left out, or its text comes as bytes.
+        let unknown = table(4_000_000, "mystery", -1, &mapping);
+        assert!(unknown.columns()[0].field().is_none());
+        assert!(encode(&unknown, Column::Text(&[0xff])).is_ok());
+        let included = [("include.unknown.datatypes", "true")];
+        let included = Mapping::from_properties(included).unwrap().mapping.with_fidelity(fidelity);
+        let included = table(4_000_000, "mystery", -1, &included);
+        assert!(!included.reads_binary());
+        assert!(encode(&included, Column::Text(b"?")).is_ok());
+        let outcome = encode(&included, Column::Binary(b"?"));
+        assert_eq!(outcome, Err(ErrorKind::UnsupportedBinary));
+
+        // A name that Avro refuses, with the setting that helps.
+        let odd = vec![ColumnDef::new("größe in cm", 23, "int4")];
+        let odd = Table::new("p", TableId::new("s", "t"), odd, &mapping).unwrap();
+        let error = odd.check_avro_names().unwrap_err();
+        assert_eq!(
+            (error.kind(), error.column_name()),
+            (ErrorKind::InvalidName, Some("größe in cm"))
+        );
+        assert!(error.to_string().contains("field.name.adjustment.mode"), "{error}");
+    }
 }

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use avro_wire::{Framing, Schema};
 use debezium_model::{
-    Before, Change, ColumnDef, Mapping, Plan, SchemaIds, Scratch, SourceBlock, Table, TableId,
+    Before, Change, ColumnDef, ConnectSchema, JsonWriter, Mapping, Plan, SchemaIds, Scratch,
+    SourceBlock, Table, TableId,
 };
 use pgoutput::Column;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -20,8 +21,11 @@ pub fn plan(data: &[u8]) {
     let mut before = vec![Column::Null; COLUMNS.len()];
     let mut after = before.clone();
     for row in [&mut before, &mut after] {
-        if let Some(id) = row.first_mut() {
-            *id = Column::Text(b"1");
+        // What may not be null.
+        for (slot, column) in row.iter_mut().zip(COLUMNS.iter()) {
+            if matches!(column.name(), "id" | "numeric_not_null") {
+                *slot = Column::Text(b"1");
+            }
         }
     }
     while let Some(([column, kind, length], rest)) = data.split_first_chunk::<3>() {
@@ -69,8 +73,8 @@ pub fn default(data: &[u8]) {
 /// A table under one mapping.
 struct Target {
     plan: Plan,
-    key: Schema,
-    value: Schema,
+    key: (Schema, JsonWriter),
+    value: (Schema, JsonWriter),
 }
 
 impl Target {
@@ -78,10 +82,13 @@ impl Target {
         let mapping = Mapping::from_properties(properties.iter().copied()).ok()?.mapping;
         let id = TableId::new("public", "t");
         let table = Table::new("cdc", id, COLUMNS.clone(), &mapping).ok()?;
+        let readers = |schema: &ConnectSchema| {
+            Some((Schema::parse(&schema.to_avro()).ok()?, JsonWriter::new(schema, false)))
+        };
         Some(Self {
             plan: table.plan(),
-            key: Schema::parse(&table.key_schema()?.to_avro()).ok()?,
-            value: Schema::parse(&table.value_schema().to_avro()).ok()?,
+            key: readers(table.key_schema()?)?,
+            value: readers(table.value_schema())?,
         })
     }
 
@@ -102,12 +109,15 @@ impl Target {
     }
 }
 
-/// A record is framed and is one whole datum of its schema.
-fn check(message: Option<&[u8]>, schema: &Schema) {
+/// A record is framed, is one whole datum of its schema, and has a text in JSON.
+fn check(message: Option<&[u8]>, (schema, writer): &(Schema, JsonWriter)) {
     let Some(message) = message else { return };
     match Framing::CONFLUENT.split(message) {
         Ok(frame) => {
             let outcome = avro_wire::decode::<Read>(frame.datum, schema);
+            assert!(outcome.is_ok(), "{outcome:?}: {:?}", frame.datum);
+            let mut text = String::new();
+            let outcome = writer.write(frame.datum, &mut text);
             assert!(outcome.is_ok(), "{outcome:?}: {:?}", frame.datum);
         }
         Err(error) => panic!("{error}: {message:?}"),
@@ -187,14 +197,18 @@ static TARGETS: LazyLock<Vec<Target>> = LazyLock::new(|| {
             ("hstore.handling.mode", "map"),
         ],
         &[("time.precision.mode", "nanoseconds"), ("binary.handling.mode", "base64-url-safe")],
-        &[("time.precision.mode", "microseconds")],
+        &[
+            ("fidelity", "correct"),
+            ("unrepresentable.values", "null"),
+            ("time.precision.mode", "microseconds"),
+        ],
         &[("transforms", "unwrap"), unwrap],
         &[
             ("transforms", "unwrap"),
             unwrap,
             ("transforms.unwrap.delete.tombstone.handling.mode", "rewrite"),
         ],
-        &[("time.precision.mode", "adaptive")],
+        &[("fidelity", "correct")],
     ];
     let targets: Vec<_> = mappings.into_iter().filter_map(Target::new).collect();
     assert_eq!(targets.len(), mappings.len(), "a mapping or a schema was refused");
@@ -286,6 +300,7 @@ static COLUMNS: LazyLock<Vec<ColumnDef>> = LazyLock::new(|| {
         ColumnDef::new("price", 90_007, "price").with_base_type(1700, "numeric", decimal),
         ColumnDef::new("_hstore", 90_008, "_hstore").with_element_type(90_003, "hstore"),
         ColumnDef::new("_numeric_10_2", 1231, "_numeric").with_typmod(decimal),
+        ColumnDef::new("matrix", 1007, "_int4").with_dimensions(2),
     ]);
     columns
 });

@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+// The examples of the README need the feature.
+#![cfg_attr(feature = "tokio", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "tokio"), doc = "IAM authentication for Amazon MSK; see the README.")]
 
 #[cfg(feature = "default-credentials")]
 mod assume_role;

@@ -9,6 +9,7 @@ mod form;
 mod headers;
 mod json;
 mod object;
+mod offline;
 mod partition;
 mod schema;
 mod session;
@@ -28,6 +29,7 @@ use registry_client::Client as Registry;
 use tokio::sync::mpsc;
 
 pub(crate) use self::form::Format;
+pub use self::offline::Offline;
 use self::{
     content::Budget, dead_letter::DeadLetters, partition::Shared, session::Session, store::Store,
 };

@@ -23,16 +23,15 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// So many reads within so long are "quick succession".
+/// So many reads within so long are "quick succession"; right after batching, within longer, because
+/// the server pauses to collect the next transaction.
 const BUSY_READS: u32 = 16;
-const BUSY_WITHIN: Duration = Duration::from_micros(1600);
-/// A tick that finds less than this is quiet. So many in a row end the batching: fewer would let it
-/// begin anew, with a wake-up for each row, after each pause in which the server collects the next
-/// transaction.
+const BUSY_WITHIN: Duration = Duration::from_micros(400);
+const BUSY_AGAIN_WITHIN: Duration = Duration::from_micros(1600);
+/// A tick that finds less than this is quiet.
 const QUIET_BYTES: usize = 4096;
-const QUIET_TICKS: u32 = 4;
 /// How much is read at once by the timer; bounds what has to be zeroed for it.
-const POLLED_READ: usize = 32 * 1024;
+const POLLED_READ: usize = 64 * 1024;
 /// The timer rounds up to its next whole millisecond, so this is a wait of at most one.
 const TICK: Duration = Duration::from_micros(1);
 
@@ -44,6 +43,7 @@ pub(super) struct Socket {
     /// Reads since `busy_since`.
     reads: u32,
     busy_since: Instant,
+    busy_within: Duration,
 }
 
 #[derive(Debug)]
@@ -53,8 +53,6 @@ enum Mode {
         stream: std::net::TcpStream,
         tick: Pin<Box<Sleep>>,
         waiting: bool,
-        /// Quiet ticks in a row.
-        quiet: u32,
     },
     /// A change of mode failed.
     Broken,
@@ -62,7 +60,13 @@ enum Mode {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { mode: Mode::Reactor(stream), batching: false, reads: 0, busy_since: Instant::now() }
+        Self {
+            mode: Mode::Reactor(stream),
+            batching: false,
+            reads: 0,
+            busy_since: Instant::now(),
+            busy_within: BUSY_WITHIN,
+        }
     }
 
     pub(super) const fn allow_batching(&mut self) {
@@ -77,7 +81,8 @@ impl Socket {
         }
         self.reads = 0;
         let since = mem::replace(&mut self.busy_since, Instant::now());
-        if self.busy_since.duration_since(since) < BUSY_WITHIN {
+        let within = mem::replace(&mut self.busy_within, BUSY_WITHIN);
+        if self.busy_since.duration_since(since) < within {
             self.leave_reactor()?;
         }
         Ok(())
@@ -87,7 +92,7 @@ impl Socket {
         if let Mode::Reactor(stream) = mem::replace(&mut self.mode, Mode::Broken) {
             let stream = stream.into_std()?;
             let tick = Box::pin(tokio::time::sleep(TICK));
-            self.mode = Mode::Polled { stream, tick, waiting: true, quiet: 0 };
+            self.mode = Mode::Polled { stream, tick, waiting: true };
         }
         Ok(())
     }
@@ -97,6 +102,7 @@ impl Socket {
             self.mode = Mode::Reactor(TcpStream::from_std(stream)?);
             self.reads = 0;
             self.busy_since = Instant::now();
+            self.busy_within = BUSY_AGAIN_WITHIN;
         }
         Ok(())
     }
@@ -118,32 +124,28 @@ impl AsyncRead for Socket {
                     }
                     return Poll::Ready(Ok(()));
                 }
-                Mode::Polled { stream, tick, waiting, quiet } => {
+                Mode::Polled { stream, tick, waiting } => {
                     if *waiting {
                         ready!(tick.as_mut().poll(cx));
                         *waiting = false;
                     }
                     let room = buf.remaining().min(POLLED_READ);
-                    let length = match stream.read(buf.initialize_unfilled_to(room)) {
-                        Ok(0) if room > 0 => return Poll::Ready(Ok(())),
-                        Ok(length) => length,
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                        Err(error) => return Poll::Ready(Err(error)),
-                    };
-                    buf.advance(length);
-                    // A full buffer says that there may be more, to be read at once.
-                    if length < room {
-                        *quiet = if length < QUIET_BYTES { *quiet + 1 } else { 0 };
-                        if *quiet >= QUIET_TICKS {
-                            this.enter_reactor()?;
-                        } else {
-                            tick.as_mut().reset(tokio::time::Instant::now() + TICK);
-                            *waiting = true;
+                    match stream.read(buf.initialize_unfilled_to(room)) {
+                        Ok(length) => {
+                            buf.advance(length);
+                            if length < QUIET_BYTES.min(room) {
+                                this.enter_reactor()?;
+                            } else if length < room {
+                                tick.as_mut().reset(tokio::time::Instant::now() + TICK);
+                                *waiting = true;
+                            }
+                            return Poll::Ready(Ok(()));
                         }
-                    }
-                    if length > 0 {
-                        return Poll::Ready(Ok(()));
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            this.enter_reactor()?;
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => return Poll::Ready(Err(error)),
                     }
                 }
                 Mode::Broken => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),

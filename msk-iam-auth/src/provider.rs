@@ -128,7 +128,10 @@ impl Moment {
 enum Look {
     Fresh(Credentials),
     /// Good, but it is time to load new ones.
-    Aging(Credentials),
+    Aging {
+        credentials: Credentials,
+        loads: u64,
+    },
     /// None, or so short-lived that the broker would say "Session too short".
     Unusable {
         loads: u64,
@@ -199,13 +202,14 @@ impl TokenProvider {
         if let Some(token) = self.cached() {
             return Ok(token);
         }
-        let look = self.look();
-        if !matches!(look, Look::Fresh(_)) {
-            self.load_in_background();
-        }
-        match look {
-            Look::Fresh(credentials) | Look::Aging(credentials) => self.sign(&credentials),
-            Look::Unusable { .. } => {
+        match self.look() {
+            Look::Fresh(credentials) => self.sign(&credentials),
+            Look::Aging { credentials, loads } => {
+                self.load_in_background(loads);
+                self.sign(&credentials)
+            }
+            Look::Unusable { loads } => {
+                self.load_in_background(loads);
                 let (credentials, error) = {
                     let now = (self.clock)();
                     let state = self.state();
@@ -232,8 +236,7 @@ impl TokenProvider {
                     let provider = Self { shared, ..settings.clone() };
                     match provider.look() {
                         Look::Fresh(_) => provider.until_refresh().unwrap_or(LONGEST).min(LONGEST),
-                        Look::Aging(_) | Look::Unusable { .. } => {
-                            let loads = provider.state().loads;
+                        Look::Aging { loads, .. } | Look::Unusable { loads } => {
                             match provider.load_shared(loads).await {
                                 Ok(_) => Duration::from_millis(100),
                                 Err(_) => RETRY_AFTER,
@@ -269,8 +272,12 @@ impl TokenProvider {
             // Nobody awaits the task: its result is in the state.
             drop(runtime.spawn(async move {
                 tokio::time::sleep(wait).await;
-                if provider.state().reload_is_due {
-                    provider.load_in_background();
+                let (is_due, loads) = {
+                    let state = provider.state();
+                    (state.reload_is_due, state.loads)
+                };
+                if is_due {
+                    provider.load_in_background(loads);
                 }
             }));
         }
@@ -311,8 +318,8 @@ impl TokenProvider {
     async fn credentials(&self) -> Result<Credentials, Error> {
         match self.look() {
             Look::Fresh(credentials) => Ok(credentials),
-            Look::Aging(credentials) => {
-                self.load_in_background();
+            Look::Aging { credentials, loads } => {
+                self.load_in_background(loads);
                 Ok(credentials)
             }
             Look::Unusable { loads } => self.load_shared(loads).await,
@@ -332,7 +339,7 @@ impl TokenProvider {
             Some(left) if is_time && left < SHORTEST_SESSION => {
                 Look::Unusable { loads: state.loads }
             }
-            _ if is_time => Look::Aging(credentials),
+            _ if is_time => Look::Aging { credentials, loads: state.loads },
             _ => Look::Fresh(credentials),
         }
     }
@@ -355,9 +362,14 @@ impl TokenProvider {
         self.load().await
     }
 
-    fn load_in_background(&self) {
+    /// Loads, unless somebody does or has done so since; `loads` as for
+    /// [`load_shared`](Self::load_shared).
+    fn load_in_background(&self, loads: u64) {
         let Some(runtime) = self.runtime() else { return };
         let Ok(turn) = Arc::clone(&self.shared.flight).try_lock_owned() else { return };
+        if self.state().loads != loads {
+            return;
+        }
         let provider = self.clone();
         // Nobody awaits the task: its result is in the state.
         drop(runtime.spawn(async move {

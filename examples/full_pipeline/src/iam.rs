@@ -39,6 +39,9 @@ use crate::{
 /// How long a token is announced to be valid.
 const ANNOUNCED: Duration = Duration::from_secs(60);
 
+/// Begins the reason that librdkafka is given for a token it does not get, and tells of in turn.
+const NO_TOKEN: &str = "no IAM token at hand";
+
 /// The tokens that any number of clients share; none for clients that do not log in with IAM.
 #[derive(Clone, Default)]
 pub struct Login {
@@ -89,7 +92,7 @@ impl Login {
     /// The credentials have expired and no new ones could be loaded.
     pub fn oauth_token(&self) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let provider = self.tokens.as_ref().ok_or("this client does not log in with IAM")?;
-        let token = provider.current()?;
+        let token = provider.current().map_err(|error| format!("{NO_TOKEN}: {error}"))?;
         let end = token.expires_at().min(SystemTime::now() + ANNOUNCED);
         Ok(OAuthToken {
             token: token.as_str().to_owned(),
@@ -99,10 +102,11 @@ impl Login {
     }
 
     /// Learns of a client's error, for [`ClientContext::error`]: a broker that refuses is a reason
-    /// to load new credentials.
+    /// to load new credentials. That there is no token yet is none: they are on their way.
     pub fn heard(&self, error: &KafkaError, reason: &str) {
         if let Some(provider) = &self.tokens
             && error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication)
+            && !reason.contains(NO_TOKEN)
         {
             tracing::warn!("the broker refuses the IAM token: {reason}");
             provider.reload();

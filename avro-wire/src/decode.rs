@@ -162,6 +162,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, 'de> {
             Node::Map(item) => self.map(item, visitor),
             Node::Resolved(index) => match self.walk.table.resolution(index) {
                 Resolved::Promote { from, to } => match self.walk.promoted(from, to)? {
+                    Promoted::Long(value) => visitor.visit_i64(value),
                     Promoted::Float(value) => visitor.visit_f32(value),
                     Promoted::Double(value) => visitor.visit_f64(value),
                 },

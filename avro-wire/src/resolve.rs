@@ -105,6 +105,7 @@ impl fmt::Debug for Resolution {
 
 /// A number of [`Resolved::Promote`].
 pub(crate) enum Promoted {
+    Long(i64),
     Float(f32),
     Double(f64),
 }
@@ -130,6 +131,7 @@ impl<'s> Walk<'s, '_> {
             _ => return Ok(Promoted::Double(self.reader.read_float()?.into())),
         };
         Ok(match to {
+            Node::Long => Promoted::Long(integer),
             Node::Float => Promoted::Float(integer as f32),
             _ => Promoted::Double(integer as f64),
         })
@@ -256,11 +258,13 @@ impl<'a> Resolver<'a> {
             (Node::Record(written), Node::Record(read)) => {
                 self.record((writer, written), (reader, read))
             }
-            (from @ (Node::Int | Node::Long), to @ (Node::Float | Node::Double))
+            // The bytes of an int are those of a long, but only a few of those of a long are an int's.
+            (from @ Node::Int, to @ Node::Long)
+            | (from @ (Node::Int | Node::Long), to @ (Node::Float | Node::Double))
             | (from @ Node::Float, to @ Node::Double) => {
                 self.special(Resolved::Promote { from, to })
             }
-            // The bytes of an int are those of a long, and those of a string are those of bytes.
+            // The bytes of a string are those of bytes.
             (_, node) => self.slot(node),
         }
     }

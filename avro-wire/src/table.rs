@@ -244,6 +244,7 @@ impl Table {
         let Some(slot) = self.slots.get(slot as usize) else { return "" };
         match slot.node {
             Node::Resolved(index) => match self.resolution(index) {
+                Resolved::Promote { to: Node::Long, .. } => "long",
                 Resolved::Promote { to: Node::Float, .. } => "float",
                 Resolved::Promote { .. } => "double",
                 Resolved::Chosen(slot) => self.type_name(slot),

@@ -146,7 +146,10 @@ pub fn resolution(data: &[u8]) {
         }
         Err(error) => panic!("{error} for {value:?}, which was encoded"),
     }
-    compare(value, datum, &pair.reader, &pair.their_writer, Some(&pair.their_reader));
+    // Not about blocks that were stepped over by their size, of which it reads each item.
+    if avro_wire::decode::<Any>(datum, &pair.writer).is_ok() {
+        compare(value, datum, &pair.reader, &pair.their_writer, Some(&pair.their_reader));
+    }
 }
 
 /// Whether apache-avro, if it accepts the datum too, finds the same `value`. It is asked only about

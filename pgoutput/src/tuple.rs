@@ -122,7 +122,7 @@ pub enum Column<'a> {
 #[must_use = "iterators do nothing until read"]
 pub struct Columns<'a> {
     pub(crate) cursor: Cursor<'a>,
-    pub(crate) left: u16,
+    left: u16,
     failed: bool,
 }
 

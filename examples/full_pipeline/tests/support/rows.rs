@@ -110,8 +110,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts writing `per_second` rows a second to each partition. Timestamps advance by a second
-    /// a row and jump back at times; every 40 rows or so the schema changes if there are two. Those
+    /// Starts writing some `per_second` rows a second to each partition, with short pauses at times.
+    /// Timestamps advance by a second a row and jump back at times; every 40 rows or so the schema changes if there are two. Those
     /// that say so have a note.
     pub fn start(
         services: &Services,
@@ -130,6 +130,9 @@ impl Load {
             let (mut next, mut version) = (0, 0);
             while !asked.load(Ordering::Relaxed) {
                 tick.tick().await;
+                if dice.below(10) == 0 {
+                    continue;
+                }
                 let mut sent = Vec::new();
                 for _ in 0..(per_second / 20).max(1) {
                     if dice.below(40) == 0 {

@@ -58,6 +58,8 @@ pub struct Metrics {
     pub sink_tombstones: Counter,
     /// Records that fitted no object, where that is tolerated.
     pub sink_bad: Counter,
+    /// How often the sink stopped reading because its store or its disk was slow or failed.
+    pub sink_pauses: Counter,
     schemas: Mutex<Vec<SchemaSeen>>,
     objects: Mutex<Vec<ObjectWritten>>,
     objects_count: Counter,

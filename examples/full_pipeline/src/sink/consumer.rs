@@ -25,6 +25,12 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Whether the partition was taken away and the sink has yet to see it.
+    pub(super) fn is_revoked(&self, topic: &str, partition: i32) -> bool {
+        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        revoked.iter().any(|(gone, at)| (gone.as_str(), *at) == (topic, partition))
+    }
+
     /// The partitions taken away since the last call.
     pub(super) fn take_revoked(&self) -> Vec<(String, i32)> {
         std::mem::take(&mut self.revoked.lock().unwrap_or_else(PoisonError::into_inner))
@@ -86,9 +92,6 @@ pub(super) fn join(config: &SinkConfig, login: &Login) -> Result<StreamConsumer<
         .set("fetch.max.bytes", "2097152")
         .set("fetch.message.max.bytes", "1048576")
         .set("fetch.wait.max.ms", "100")
-        // Nothing is read while objects go up, and a store may be slow: five minutes, the default,
-        // are soon over with a thousand of them.
-        .set("max.poll.interval.ms", "1800000")
         // Topics that the source has yet to create are seen soon.
         .set("topic.metadata.refresh.interval.ms", "2000")
         .set("allow.auto.create.topics", "false");

@@ -2,6 +2,7 @@
 //!
 //! Objects appear exactly once: see the `partition` module for the three steps.
 
+mod attend;
 mod consumer;
 mod content;
 mod dead_letter;
@@ -24,14 +25,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rdkafka::error::KafkaError;
+use rdkafka::{error::KafkaError, message::BorrowedMessage};
 use registry_client::Client as Registry;
 use tokio::sync::mpsc;
 
 pub(crate) use self::form::Format;
 pub use self::offline::Offline;
 use self::{
-    content::Budget, dead_letter::DeadLetters, partition::Shared, session::Session, store::Store,
+    attend::attend, content::Budget, dead_letter::DeadLetters, partition::Shared, session::Session,
+    store::Store,
 };
 use crate::{
     config::{NullValues, SinkConfig},
@@ -107,7 +109,7 @@ impl Sink {
         let mut pause = Duration::from_millis(200);
         loop {
             let started = SystemTime::now();
-            let error = match self.attempt().await {
+            let error = match self.attempt(patience).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -127,7 +129,7 @@ impl Sink {
         }
     }
 
-    async fn attempt(&mut self) -> Result<(), Error> {
+    async fn attempt(&mut self, patience: Patience) -> Result<(), Error> {
         let consumer = consumer::join(&self.config, &self.login)?;
         let shared = Shared {
             store: self.store.clone(),
@@ -146,9 +148,12 @@ impl Sink {
             self.dead_letters.as_ref(),
             &consumer,
         );
-        let mut outcome = Self::read(&mut session, &self.shutdown, &mut self.close_now).await;
+        let (shutdown, metrics) = (&self.shutdown, &*self.metrics);
+        let mut outcome =
+            Self::read(&mut session, shutdown, &mut self.close_now, metrics, patience).await;
         if outcome.is_ok() {
-            outcome = session.close_all("shutdown").await;
+            let work = session.close_all("shutdown");
+            outcome = attend(&consumer, metrics, &mut Vec::new(), work).await;
         }
         if outcome.is_err() {
             session.abandon_all().await;
@@ -156,41 +161,109 @@ impl Sink {
         outcome
     }
 
-    /// Reads until shutdown.
+    /// Reads until shutdown. A store that fails is waited for as a member of the group.
     async fn read(
         session: &mut Session<'_>,
         shutdown: &Shutdown,
         close_now: &mut mpsc::Receiver<()>,
+        metrics: &Metrics,
+        patience: Patience,
     ) -> Result<(), Error> {
         let consumer = session.consumer();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut missed = Vec::new();
+        let mut pauses = Pauses::new(metrics);
         loop {
-            tokio::select! {
+            let step = tokio::select! {
                 () = shutdown.requested() => break,
-                _ = tick.tick() => {
-                    session.forget_revoked().await;
-                    session.read_again()?;
-                    session.poll().await?;
-                }
-                Some(()) = close_now.recv() => session.close_all("asked for").await?,
+                _ = tick.tick() => Step::Look,
+                Some(()) = close_now.recv() => Step::Close,
                 message = consumer.recv() => match message {
-                    Ok(message) => session.message(&message).await?,
+                    Ok(message) => Step::Take(message),
                     // Topics appear when the source starts; until then there is nothing to read.
                     Err(KafkaError::MessageConsumption(
                         rdkafka::error::RDKafkaErrorCode::UnknownTopicOrPartition
                         | rdkafka::error::RDKafkaErrorCode::PartitionEOF,
-                    )) => {}
+                    )) => continue,
                     Err(error) => {
                         return Err(Error::new(Part::Kafka, "cannot read from Kafka")
                             .with_cause(error)
                             .with_retryable(true));
                     }
                 },
+            };
+            let done = attend(consumer, metrics, &mut missed, step.take(session)).await;
+            if let Err(error) = done {
+                let passes = error.part() == Part::Store && error.is_retryable();
+                if patience == Patience::None || !passes {
+                    return Err(error);
+                }
+                let pause = pauses.next(metrics);
+                tracing::warn!("{}; trying again in {} ms", error.report(), pause.as_millis());
+                let wait = async {
+                    session.start_over().await;
+                    tokio::select! {
+                        () = shutdown.requested() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    Ok(())
+                };
+                attend(consumer, metrics, &mut missed, wait).await?;
+            }
+            if !missed.is_empty() {
+                session.forget_revoked().await;
+                session.missed(std::mem::take(&mut missed)).await;
             }
         }
         session.forget_revoked().await;
         Ok(())
+    }
+}
+
+/// What there is to do next.
+enum Step<'m> {
+    Take(BorrowedMessage<'m>),
+    Look,
+    Close,
+}
+
+impl Step<'_> {
+    async fn take(self, session: &mut Session<'_>) -> Result<(), Error> {
+        match self {
+            Self::Take(message) => session.message(&message).await,
+            Self::Look => {
+                session.forget_revoked().await;
+                session.read_again()?;
+                session.poll().await
+            }
+            Self::Close => session.close_all("asked for").await,
+        }
+    }
+}
+
+/// Longer and longer pauses, as long as no object gets through.
+struct Pauses {
+    objects: u64,
+    next: Duration,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    fn new(metrics: &Metrics) -> Self {
+        Self { objects: metrics.object_totals().0, next: Self::FIRST }
+    }
+
+    fn next(&mut self, metrics: &Metrics) -> Duration {
+        let (objects, ..) = metrics.object_totals();
+        if objects != self.objects {
+            (self.objects, self.next) = (objects, Self::FIRST);
+        }
+        let pause = self.next;
+        self.next = (pause * 2).min(Self::LONGEST);
+        pause
     }
 }
 

@@ -17,6 +17,7 @@ use registry_client::{Client as Registry, SchemaId};
 use s3_partitioner::CommitPlan;
 
 use super::{
+    attend::Missed,
     consumer::{self, Context},
     dead_letter::{self, DeadLetters},
     form::Item,
@@ -58,6 +59,11 @@ struct Committer<'s> {
 
 impl Commit for Committer<'_> {
     fn commit(&self, offset: i64, metadata: &str) -> Result<(), Error> {
+        // The broker takes any commit of a member of the group, and its new owner may be at work.
+        if self.consumer.context().is_revoked(self.topic, self.partition) {
+            let what = format!("{}/{} was taken away", self.topic, self.partition);
+            return Err(Error::new(Part::Kafka, what).with_retryable(true));
+        }
         let list = consumer::position(self.topic, self.partition, offset, metadata)?;
         let acknowledged =
             tokio::task::block_in_place(|| self.consumer.commit(&list, CommitMode::Sync));
@@ -353,10 +359,7 @@ impl<'s> Session<'s> {
         match done {
             Err(error) if error.is_retryable() && error.part() == Part::Kafka => {
                 tracing::info!("{topic}/{number}: {}; starting again", error.report());
-                if let Some(partition) = self.remove(topic, number) {
-                    self.lost.push((topic.to_owned(), number, partition.resume()));
-                    partition.abandon().await;
-                }
+                self.give_up(topic, number, None).await;
                 Ok(())
             }
             done => done,
@@ -383,6 +386,33 @@ impl<'s> Session<'s> {
             }
             self.lost.retain(|(lost, at, _)| (lost, *at) != (&topic, number));
             self.rewound.remove(&(topic, number));
+        }
+    }
+
+    /// Gives everything up that is open, to read it again.
+    pub(super) async fn start_over(&mut self) {
+        for (topic, number) in self.keys() {
+            self.give_up(&topic, number, None).await;
+        }
+    }
+
+    /// Messages of these partitions came while nothing was read.
+    pub(super) async fn missed(&mut self, missed: Missed) {
+        for (topic, number, offset) in missed {
+            self.give_up(&topic, number, Some(offset)).await;
+        }
+    }
+
+    /// Gives up what is open of a partition. It is read again from what is committed, or from here
+    /// if nothing is.
+    async fn give_up(&mut self, topic: &str, number: i32, offset: Option<i64>) {
+        let partition = self.remove(topic, number);
+        let resume = partition.as_ref().map(Partition::resume).or(offset);
+        if let Some(resume) = resume {
+            self.lost.push((topic.to_owned(), number, resume));
+        }
+        if let Some(partition) = partition {
+            partition.abandon().await;
         }
     }
 

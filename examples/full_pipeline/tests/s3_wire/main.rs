@@ -292,15 +292,15 @@ async fn no_failure_of_any_request_loses_or_doubles_an_offset() {
     let runs = cases.into_iter().enumerate().map(|(index, (operation, fault))| async move {
         failing(place, &format!("case-{index}"), operation, fault).await;
     });
-    let done = futures_util::stream::iter(runs).buffer_unordered(4).count().await;
+    let done = futures_util::stream::iter(runs).buffer_unordered(6).count().await;
     assert_eq!((done, number), (30, 30));
 }
 
-/// Two objects while every request of a kind fails, and afterwards.
+/// Two small objects or a large one while every request of a kind fails, and afterwards.
 async fn failing(place: &Place, topic: &str, operation: Operation, fault: Fault) {
     let server = Server::start().await;
     let small = operation == Operation::Put;
-    let (rows, length, flush) = if small { (20, 3, "10") } else { (12, LARGE, "6") };
+    let (rows, length, flush) = if small { (20, 3, "10") } else { (6, LARGE, "6") };
     place.topic(topic, rows, length).await;
     let what = format!("{operation:?} {fault:?}");
     server.fail(operation, fault);
@@ -329,7 +329,9 @@ async fn failing(place: &Place, topic: &str, operation: Operation, fault: Fault)
     until(&what, || seen.look(&server.bucket()) >= rows_in_all).await;
     until(&what, || place.committed(topic) == (rows, String::new())).await;
     running.terminate();
-    assert!(server.faults(operation) >= 2, "{what}");
+    assert!(server.faults(operation) >= if patient { 1 } else { 2 }, "{what}");
+    // It has never left its group.
+    assert_eq!(sink.said().matches("is assigned").count(), 1, "{what}: {}", sink.said());
     seen.check(&what, &server.bucket(), 1, rows);
     if fault != Fault::LostAnswer {
         assert_eq!(server.left_over_parts(), 0, "{what}");
@@ -370,4 +372,32 @@ async fn a_bucket_or_a_key_that_does_not_fit_is_said_at_once() {
         assert_eq!(output.status.code(), Some(6), "{log}");
         assert!(log.contains(said), "{log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_blocks_for_long_pauses_the_sink_and_leaves_it_in_its_group() {
+    let (place, server) = (Place::new(), Server::start().await);
+    place.topic("blocked", 20, 3).await;
+    let pairs = [
+        ("flush.size", "10"),
+        ("consumer.max.poll.interval.ms", "6000"),
+        ("consumer.session.timeout.ms", "6000"),
+    ];
+    let mut sink = place.sink(&server, "blocked", &pairs);
+    // Half as long again as a member may take.
+    server.fail(Operation::Put, Fault::Slow(Duration::from_secs(9)));
+    let (running, mut seen) = (sink.start(), Seen::default());
+    until("the first request", || server.faults(Operation::Put) == 1).await;
+    server.heal();
+    until("the pause", || sink.said().contains("reading is paused")).await;
+    // What comes meanwhile waits.
+    place.send("blocked", 20..40, 3).await;
+    assert_eq!(place.committed("blocked"), (0, "{\"end\":9}".to_owned()));
+    until("40 rows", || seen.look(&server.bucket()) == 40).await;
+    running.terminate();
+    seen.check("blocked", &server.bucket(), 1, 40);
+    assert_eq!(place.committed("blocked"), (40, String::new()));
+    let said = sink.said();
+    assert_eq!(said.matches("is assigned").count(), 1, "{said}");
+    assert!(said.contains("reading goes on after") && !said.contains("trying again"), "{said}");
 }

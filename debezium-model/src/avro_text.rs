@@ -4,7 +4,7 @@
 //! finds the schema that Debezium registered instead of adding a version.
 
 use crate::json::{Bytes, Json};
-use crate::schema::{ConnectSchema, ConnectType};
+use crate::schema::{ConnectSchema, ConnectType, DefaultValue};
 
 const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 /// Precision of a decimal whose schema does not tell one.
@@ -133,7 +133,14 @@ impl<'s> Writer<'s> {
             self.schema(&field.schema);
             if let Some(default) = field.schema.default_value() {
                 self.out.key("default");
-                self.out.default_value(default, Bytes::Latin1);
+                match default {
+                    // Avro's own defaults have only doubles.
+                    DefaultValue::Float(value) => {
+                        let value = DefaultValue::Double(f64::from(*value));
+                        self.out.default_value(&value, Bytes::Latin1);
+                    }
+                    _ => self.out.default_value(default, Bytes::Latin1),
+                }
             } else if field.schema.is_optional() {
                 self.out.key("default");
                 self.out.null();

@@ -156,17 +156,25 @@ pub(crate) fn push_unsigned(value: u64, out: &mut String) {
 
 /// Appends a number as Java's `Double.toString` prints it.
 pub(crate) fn push_double(value: f64, out: &mut String) {
-    push_java(value, |digits| write!(digits, "{value:e}"), out);
+    let two = |out: &mut String| write!(out, "{value:.1e}");
+    push_java(value, |out| write!(out, "{value:e}"), two, out);
 }
 
 /// Appends a number as Java's `Float.toString` prints it.
 pub(crate) fn push_float(value: f32, out: &mut String) {
-    push_java(f64::from(value), |digits| write!(digits, "{value:e}"), out);
+    let two = |out: &mut String| write!(out, "{value:.1e}");
+    push_java(f64::from(value), |out| write!(out, "{value:e}"), two, out);
 }
 
 /// Java prints the shortest digits that read back, plain from 10^-3 to 10^7 and as `d.ddE±x`
-/// outside; `shortest` is Rust's `d.ddde±x` of the same value, written behind the text first.
-fn push_java(value: f64, shortest: impl FnOnce(&mut String) -> std::fmt::Result, out: &mut String) {
+/// outside; `shortest` is Rust's `d.ddde±x` of the same value, written behind the text first. It
+/// prints at least two digits, which differ from the only one among the least numbers: `two`.
+fn push_java(
+    value: f64,
+    shortest: impl FnOnce(&mut String) -> std::fmt::Result,
+    two: impl FnOnce(&mut String) -> std::fmt::Result,
+    out: &mut String,
+) {
     if !value.is_finite() {
         out.push_str(if value.is_nan() {
             "NaN"
@@ -181,6 +189,14 @@ fn push_java(value: f64, shortest: impl FnOnce(&mut String) -> std::fmt::Result,
     let start = out.len();
     // Writing to a string cannot fail.
     let _ = shortest(out);
+    // Only the least numbers have a nearer one of two digits.
+    if value.abs() < f64::from(f32::MIN_POSITIVE) && value != 0.0 {
+        let has_one = out.get(start..).is_some_and(|text| !text.contains('.'));
+        if has_one {
+            out.truncate(start);
+            let _ = two(out);
+        }
+    }
     buffer.take(out.get(start..).unwrap_or_default());
     out.truncate(start);
     let shortest = buffer.as_str();
@@ -316,6 +332,8 @@ mod tests {
             assert_eq!(text(DefaultValue::Double(value), Bytes::Base64), expected);
         }
         assert_eq!(text(DefaultValue::Float(0.1), Bytes::Base64), "0.1");
+        assert_eq!(text(DefaultValue::Float(1e-45), Bytes::Base64), "1.4E-45");
+        assert_eq!(text(DefaultValue::Double(5e-324), Bytes::Base64), "4.9E-324");
     }
 
     #[test]

@@ -51,9 +51,9 @@ pub(crate) enum Kind {
     /// Of elements that may be null, or not.
     Array(Box<Self>, bool),
     /// A type without mapping of its own: the bytes of its text.
-    Unknown,
+    Unknown(BinaryMode),
     /// The same, with numbers as Java prints them.
-    Geometric,
+    Geometric(BinaryMode),
     /// Arrays of bit strings: Debezium gives them the schema of one element and only nulls.
     Lost(Box<Self>),
 }
@@ -214,9 +214,9 @@ impl Kind {
         }
         let known = Self::scalar(type_oid, name, typmod, column, mapping);
         known.or_else(|| {
-            let unknown =
-                if oid::GEOMETRIC.contains(&type_oid) { Self::Geometric } else { Self::Unknown };
-            Some(unknown).filter(|_| mapping.unknown_types)
+            let geometric = oid::GEOMETRIC.contains(&type_oid);
+            let unknown = if geometric { Self::Geometric } else { Self::Unknown };
+            mapping.unknown_types.then(|| unknown(mapping.binary))
         })
     }
 
@@ -248,6 +248,8 @@ impl Kind {
             oid::TIMESTAMPTZ => Self::TimestampTz(usize::try_from(typmod).map_or(6, |p| p.min(6))),
             oid::INTERVAL => Self::Interval(mapping.interval),
             oid::TEXT | oid::VARCHAR | oid::BPCHAR => Self::Text(TextType::Plain),
+            // With its unknown types, Debezium knows this one, too.
+            oid::NAME if mapping.unknown_types => Self::Text(TextType::Plain),
             oid::NAME => Self::Name,
             oid::CHAR => Self::Char,
             oid::JSON => Self::Text(TextType::Json),
@@ -331,8 +333,13 @@ impl Kind {
             Self::Enum(labels) => named(ConnectType::String, "io.debezium.data.Enum")
                 .with_parameter("allowed", labels),
             Self::Uuid => named(ConnectType::String, "io.debezium.data.Uuid"),
-            Self::Bytea(BinaryMode::Bytes) => new(ConnectType::Bytes),
-            Self::Bytea(_) => new(ConnectType::String),
+            Self::Bytea(mode) | Self::Unknown(mode) | Self::Geometric(mode) => {
+                new(if *mode == BinaryMode::Bytes {
+                    ConnectType::Bytes
+                } else {
+                    ConnectType::String
+                })
+            }
             Self::Bits(length) => named(ConnectType::Bytes, "io.debezium.data.Bits")
                 .with_parameter("length", &length.to_string()),
             Self::Point => {
@@ -353,7 +360,6 @@ impl Kind {
                 let schema = element.schema();
                 new(ConnectType::Array(if *nulls { schema.optional() } else { schema }))
             }
-            Self::Unknown | Self::Geometric => new(ConnectType::Bytes),
             Self::Lost(element) => element.schema(),
         }
     }
@@ -380,7 +386,7 @@ impl Kind {
     /// Whether the binary form of every value can be read exactly.
     pub(crate) fn reads_binary(&self) -> bool {
         match self {
-            Self::Opaque(_) | Self::Unknown | Self::Geometric => false,
+            Self::Opaque(_) | Self::Unknown(_) | Self::Geometric(_) => false,
             Self::Array(element, _) => element.reads_binary(),
             _ => true,
         }
@@ -476,6 +482,39 @@ fn time_unit(mode: TimeMode, typmod: i32, time: bool) -> TimeUnit {
         TimeMode::Nanoseconds => TimeUnit::Nanos,
         TimeMode::IsoString => TimeUnit::Iso,
     }
+}
+
+/// Whether Debezium reads the defaults of columns of this type; those of domains, of extensions'
+/// types and of many built-in ones it leaves out.
+pub(crate) fn keeps_default(column: &ColumnDef) -> bool {
+    let known = [
+        oid::BOOL,
+        oid::INT2,
+        oid::INT4,
+        oid::INT8,
+        oid::FLOAT4,
+        oid::FLOAT8,
+        oid::NUMERIC,
+        oid::TEXT,
+        oid::VARCHAR,
+        oid::BPCHAR,
+        oid::BIT,
+        oid::VARBIT,
+        oid::DATE,
+        oid::TIME,
+        oid::TIMESTAMP,
+        oid::TIMESTAMPTZ,
+        oid::INTERVAL,
+        oid::JSON,
+        oid::JSONB,
+        oid::XML,
+        oid::UUID,
+    ];
+    let is_enum = column.enum_labels.is_some()
+        && column.base.is_none()
+        && column.element.is_none()
+        && !column.type_name.starts_with('_');
+    known.contains(&column.type_oid) || is_enum
 }
 
 fn array_element_is_mapped(element_oid: u32) -> bool {

@@ -255,7 +255,8 @@ impl Table {
         }
         check_names(&id, &row)?;
         let row_name = schema_name("Value");
-        let same = row == old;
+        let mut mapped = columns.iter().filter_map(|column| column.mapped.as_ref());
+        let same = mapped.all(|mapped| mapped.before_field.is_none());
         let row = ConnectSchema::new(ConnectType::Struct(row)).with_name(&row_name);
         let value = match &mapping.flatten {
             None if same => envelope_schema(&schema_name("Envelope"), &row, &row),
@@ -441,7 +442,7 @@ fn map_column(def: ColumnDef, id: &TableId, mapping: &Mapping) -> MappedColumn {
             Fidelity::Corrected => Reading::Exact,
         };
         let default = def.default.as_deref();
-        if let Some(default) = default.and_then(|text| default_value(&kind, text, reading)) {
+        if let Some(default) = default.and_then(|text| default_value(&def, &kind, text, reading)) {
             schema = schema.with_default(default);
         }
         let name = mapping.field_names.adjust(&def.name, Dots::Adjust);

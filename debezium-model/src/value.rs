@@ -147,17 +147,21 @@ pub(crate) fn convert<'a>(
         Kind::Hstore(HstoreMode::Json) => {
             Scalar::Text(hstore::json(raw, &mut scratch.bytes, &mut scratch.text)?)
         }
-        Kind::Unknown => match raw {
-            Raw::Text(bytes) => Scalar::Bytes(bytes),
-            Raw::Binary(_) => return Err(ErrorKind::UnsupportedBinary),
-        },
-        Kind::Geometric => match raw {
-            Raw::Text(bytes) => {
-                geometric(ascii(bytes)?, &mut scratch.text)?;
-                Scalar::Bytes(scratch.text.as_bytes())
-            }
-            Raw::Binary(_) => return Err(ErrorKind::UnsupportedBinary),
-        },
+        Kind::Unknown(_) | Kind::Geometric(_) if matches!(raw, Raw::Binary(_)) => {
+            return Err(ErrorKind::UnsupportedBinary);
+        }
+        Kind::Unknown(mode) => {
+            let (Raw::Text(bytes) | Raw::Binary(bytes)) = raw;
+            encoded(*mode, bytes, &mut scratch.text)
+        }
+        Kind::Geometric(mode) => {
+            let (Raw::Text(bytes) | Raw::Binary(bytes)) = raw;
+            let ValueScratch { bytes: printed, text, .. } = scratch;
+            geometric(ascii(bytes)?, text)?;
+            printed.clear();
+            printed.extend_from_slice(text.as_bytes());
+            encoded(*mode, printed, text)
+        }
         Kind::Lost(_) => Scalar::Null,
         Kind::Hstore(HstoreMode::Map) | Kind::Array(..) => return Err(ErrorKind::OutOfRange),
     })
@@ -188,9 +192,10 @@ pub(crate) fn zero(kind: &Kind) -> Scalar<'static> {
         Kind::TimestampTz(_) => Scalar::Text("1970-01-01T00:00:00Z"),
         Kind::Interval(IntervalMode::Numeric) => Scalar::Long(0),
         Kind::Interval(IntervalMode::String) => Scalar::Text("P0Y0M0DT0H0M0S"),
-        Kind::Bytea(BinaryMode::Bytes) | Kind::Bits(_) | Kind::Unknown | Kind::Geometric => {
-            Scalar::Bytes(&[])
-        }
+        Kind::Bytea(BinaryMode::Bytes)
+        | Kind::Unknown(BinaryMode::Bytes)
+        | Kind::Geometric(BinaryMode::Bytes)
+        | Kind::Bits(_) => Scalar::Bytes(&[]),
         Kind::Point => Scalar::Point { x: 0.0, y: 0.0 },
         Kind::Hstore(_) | Kind::Text(TextType::Json) | Kind::Versioned(TextType::Json) => {
             Scalar::Text("{}")
@@ -257,14 +262,19 @@ fn bytea<'a>(
             bytes
         }
     };
+    Ok(encoded(mode, bytes, text))
+}
+
+/// Bytes in the form asked for.
+fn encoded<'a>(mode: BinaryMode, bytes: &'a [u8], text: &'a mut String) -> Scalar<'a> {
     text.clear();
     match mode {
-        BinaryMode::Bytes => return Ok(Scalar::Bytes(bytes)),
+        BinaryMode::Bytes => return Scalar::Bytes(bytes),
         BinaryMode::Base64 => STANDARD.encode_string(bytes, text),
         BinaryMode::Base64UrlSafe => URL_SAFE.encode_string(bytes, text),
         BinaryMode::Hex => push_hex(bytes, text),
     }
-    Ok(Scalar::Text(text))
+    Scalar::Text(text)
 }
 
 /// Both settings of `bytea_output`: `\x` and hexadecimal, or bytes with octal escapes.

@@ -19,7 +19,9 @@ pub(super) fn placeholder(kind: &Kind, text: &str, exact: bool, out: &mut Vec<u8
         Kind::Text(_) | Kind::Versioned(_) | Kind::Opaque(_) | Kind::BitText => {
             write_string(text, out)
         }
-        Kind::Bytea(BinaryMode::Bytes) | Kind::Unknown => write_scalar(&Scalar::Bytes(bytes), out),
+        Kind::Bytea(BinaryMode::Bytes) | Kind::Unknown(BinaryMode::Bytes) => {
+            write_scalar(&Scalar::Bytes(bytes), out);
+        }
         Kind::Bytea(BinaryMode::Base64) => write_string(&STANDARD.encode(bytes), out),
         Kind::Bytea(BinaryMode::Base64UrlSafe) => write_string(&URL_SAFE.encode(bytes), out),
         Kind::Bytea(BinaryMode::Hex) => {

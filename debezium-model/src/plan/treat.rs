@@ -86,7 +86,10 @@ impl Treat {
                 write_string(truncate.map_or(value, |length| cut(value, length)), out);
             }
             (Scalar::Bytes(value), Some(length))
-                if matches!(kind, Kind::Bytea(BinaryMode::Bytes) | Kind::Unknown) =>
+                if matches!(
+                    kind,
+                    Kind::Bytea(BinaryMode::Bytes) | Kind::Unknown(BinaryMode::Bytes)
+                ) =>
             {
                 write_bytes(value.get(..length).unwrap_or(value), out);
             }

@@ -164,6 +164,21 @@ pub(crate) struct TableFacts {
     pub(crate) lacks_identity: bool,
 }
 
+/// So many of these tables that every type of their columns occurs in one.
+pub(crate) async fn tables_of_all_types(
+    client: &mut Client,
+    tables: &[u32],
+) -> Result<Vec<u32>, Error> {
+    let list: Vec<String> = tables.iter().map(u32::to_string).collect();
+    let sql = format!(
+        "SELECT DISTINCT attrelid FROM (SELECT DISTINCT ON (atttypid) attrelid FROM pg_attribute \
+           WHERE attrelid = ANY ('{{{}}}') AND attnum > 0 AND NOT attisdropped) AS one",
+        list.join(",")
+    );
+    let rows = query(client, "asking for the types of the columns", &sql).await?;
+    rows.iter().map(|row| number(row, "attrelid")).collect()
+}
+
 /// The columns of a table as the model wants them, in table order. The key is the primary key, as
 /// for Debezium, or that of the replica identity, whose columns are those that old rows have.
 pub(crate) async fn columns(

@@ -59,7 +59,8 @@ impl Source {
         // Rows are read again by keys in text form; a type that has only a text reading needs it too.
         let binary = client.server_version() >= 140_000
             && self.config.mapping.toast() != ToastPolicy::Reselect
-            && !self.text_only.load(Ordering::Relaxed);
+            && !self.text_only.load(Ordering::Relaxed)
+            && self.reads_binary(&mut catalog).await?;
         let options = StreamOptions::new(&self.config.slot, [&self.config.publication])
             .with_start(start)
             .with_binary(binary)
@@ -133,6 +134,25 @@ impl Source {
             stream.stop().await.map_err(|error| postgres_error("ending the stream", error))?;
         }
         outcome
+    }
+
+    /// Whether every type of the tables that are followed has a binary reading. To find out at the
+    /// first row instead would mean another connection, and the rows before it once more.
+    async fn reads_binary(&self, catalog: &mut Client) -> Result<bool, Error> {
+        let config = &self.config;
+        let published = catalog::published_tables(catalog, &config.publication).await?;
+        let followed: Vec<u32> = published
+            .iter()
+            .filter(|table| config.tables.includes(&table.schema, &table.table))
+            .map(|table| table.oid)
+            .collect();
+        for relation in catalog::tables_of_all_types(catalog, &followed).await? {
+            let columns = catalog::columns(catalog, relation, config.mapping.fidelity()).await?;
+            if !tables::read_binary(config, columns) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -172,6 +172,14 @@ pub(crate) async fn compile(
     })
 }
 
+/// Whether all of these columns have a binary reading. What cannot be mapped at all is told when a
+/// row of it arrives.
+pub(super) fn read_binary(config: &SourceConfig, columns: Vec<ColumnDef>) -> bool {
+    let id = TableId::new("", "");
+    Table::new(&config.topic_prefix, id, columns, &config.mapping)
+        .map_or(true, |table| table.columns().iter().all(MappedColumn::reads_binary))
+}
+
 pub(super) async fn register(
     registry: &Registry,
     metrics: &Metrics,

@@ -4,6 +4,8 @@ use avro_wire::ocf::Codec;
 
 use super::Properties;
 use crate::sink::Format;
+#[cfg(feature = "parquet")]
+use crate::sink::parquet;
 
 /// How a key or a value lies in Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +78,14 @@ impl Files {
         let separator = properties
             .take(&["format.bytearray.separator"])
             .map_or_else(|| b"\n".to_vec(), String::into_bytes);
-        let choice = Choice { codec, gzip, separator, bytes: bytes_extension(properties) };
+        let choice = Choice {
+            codec,
+            gzip,
+            separator,
+            bytes: bytes_extension(properties),
+            #[cfg(feature = "parquet")]
+            parquet: parquet_settings(properties),
+        };
         // The crate that names objects takes this key too, and checks it.
         let class = properties.peek("format.class").unwrap_or("AvroFormat").to_owned();
         let values = choice.of(&class, "format.class", properties);
@@ -84,6 +93,11 @@ impl Files {
             let class = properties.take(&[keys[1]]).unwrap_or_else(|| "AvroFormat".to_owned());
             let wanted = properties.truth(keys[0]).unwrap_or(false);
             let mut kind = choice.of(&class, keys[1], properties);
+            #[cfg(feature = "parquet")]
+            if let Format::Parquet(settings) = &mut kind.format {
+                // Headers are a record as they are.
+                settings.keys = part == ".keys";
+            }
             kind.extension.insert_str(0, part);
             wanted.then_some(kind)
         };
@@ -102,6 +116,8 @@ struct Choice {
     gzip: Option<u32>,
     separator: Vec<u8>,
     bytes: String,
+    #[cfg(feature = "parquet")]
+    parquet: parquet::Settings,
 }
 
 impl Choice {
@@ -112,10 +128,13 @@ impl Choice {
             "avro" => Format::Avro(self.codec),
             "json" => Format::Json(self.gzip),
             "bytearray" => Format::Bytes { separator: self.separator.clone(), gzip: self.gzip },
+            #[cfg(feature = "parquet")]
+            "parquet" => Format::Parquet(self.parquet),
             _ => {
                 properties.problem(format!(
-                    "{key}: {class:?} is not supported; use AvroFormat, JsonFormat or \
-                     ByteArrayFormat"
+                    "{key}: {class:?} is not supported; use AvroFormat, JsonFormat{} or \
+                     ByteArrayFormat",
+                    if cfg!(feature = "parquet") { ", ParquetFormat" } else { "" }
                 ));
                 Format::Avro(self.codec)
             }
@@ -126,6 +145,37 @@ impl Choice {
 
 fn bytes_extension(properties: &Properties) -> String {
     properties.peek("format.bytearray.extension").unwrap_or(".bin").to_owned()
+}
+
+/// A row group of this size and all other memory of the sink are less than 64 MiB.
+#[cfg(feature = "parquet")]
+const ROW_GROUP: usize = 16 << 20;
+/// A row group is read back at once.
+#[cfg(feature = "parquet")]
+const LARGEST_ROW_GROUP: usize = 1 << 30;
+
+#[cfg(feature = "parquet")]
+fn parquet_settings(properties: &mut Properties) -> parquet::Settings {
+    use parquet::Codec;
+    // The crate that names objects takes this key too.
+    let codec = match properties.peek("parquet.codec").map(str::trim) {
+        None | Some("snappy") => Codec::Snappy,
+        Some("none") => Codec::None,
+        Some("gzip") => Codec::Gzip,
+        Some("zstd") => Codec::Zstd,
+        Some(other) => {
+            let problem = format!("parquet.codec: {other:?}; use none, snappy, gzip or zstd");
+            properties.problem(problem);
+            Codec::Snappy
+        }
+    };
+    let key = "sink.parquet.row.group.bytes";
+    let mut row_group = properties.parsed(key, "a number of bytes").unwrap_or(ROW_GROUP);
+    if !(1..=LARGEST_ROW_GROUP).contains(&row_group) {
+        properties.problem(format!("{key}: {row_group} is not from 1 to {LARGEST_ROW_GROUP}"));
+        row_group = ROW_GROUP;
+    }
+    parquet::Settings { codec, row_group, keys: false }
 }
 
 /// `s3.compression.level`, from -1, which leaves it to zlib, to 9.

@@ -13,6 +13,8 @@ use std::{
 use bytes::Bytes;
 use object_store::PutPayload;
 
+#[cfg(feature = "parquet")]
+use super::parquet::Workbench;
 use super::spill::{Chunk, Spill};
 
 /// The memory of all open objects together.
@@ -21,18 +23,32 @@ pub(super) struct Budget {
     limit: usize,
     held: Arc<AtomicUsize>,
     spill: Spill,
+    #[cfg(feature = "parquet")]
+    workbench: Workbench,
 }
 
 impl Budget {
     /// A budget of `limit` bytes; what exceeds it waits in a file in `folder`.
     pub(super) fn new(limit: usize, folder: PathBuf) -> Self {
-        Self { limit, held: Arc::default(), spill: Spill::new(folder) }
+        Self {
+            limit,
+            held: Arc::default(),
+            spill: Spill::new(folder),
+            #[cfg(feature = "parquet")]
+            workbench: Workbench::default(),
+        }
     }
 
     /// How many bytes have to be spilled, down to three quarters of the limit; 0 below it.
     pub(super) fn excess(&self) -> usize {
         let held = self.held.load(Ordering::Relaxed);
         if held <= self.limit { 0 } else { held - self.limit / 4 * 3 }
+    }
+
+    /// The memory beyond the limit, in which row groups are written one after another.
+    #[cfg(feature = "parquet")]
+    pub(super) const fn workbench(&self) -> &Workbench {
+        &self.workbench
     }
 
     /// A share for one object, empty yet.

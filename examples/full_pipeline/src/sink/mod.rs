@@ -11,6 +11,8 @@ mod headers;
 mod json;
 mod object;
 mod offline;
+#[cfg(feature = "parquet")]
+pub(crate) mod parquet;
 mod partition;
 mod schema;
 mod session;

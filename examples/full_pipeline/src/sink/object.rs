@@ -44,24 +44,26 @@ impl OpenObject {
         format: &Format,
         first: Item<'_>,
         budget: &Budget,
-    ) {
+    ) -> Result<(), Error> {
         let mut head = Vec::new();
-        let blocks = format.begin(first, sync_marker(&path), &mut head);
+        let blocks = format.begin(first, sync_marker(&path), budget, &mut head)?;
         let mut content = Content::new(budget.share());
         if !head.is_empty() {
             content.push(head);
         }
         self.files.push(File { path, blocks, content, upload: None, uploaded: 0 });
+        Ok(())
     }
 
-    /// Adds one record: what each file holds of it, in the order the files were added.
-    pub(super) fn append(
+    /// Adds one record: what each file holds of it, in the order the files were added, and what
+    /// that adds to the size of the block.
+    pub(super) fn append<R: AsRef<[u8]>>(
         &mut self,
         offset: i64,
-        records: impl IntoIterator<Item = impl AsRef<[u8]>>,
+        records: impl IntoIterator<Item = (R, usize)>,
     ) -> Result<(), Error> {
-        for (file, record) in self.files.iter_mut().zip(records) {
-            file.append(record.as_ref())?;
+        for (file, (record, cost)) in self.files.iter_mut().zip(records) {
+            file.append(record.as_ref(), cost)?;
         }
         self.records += 1;
         self.last_offset = offset;
@@ -162,10 +164,10 @@ impl std::fmt::Debug for File {
 }
 
 impl File {
-    fn append(&mut self, record: &[u8]) -> Result<(), Error> {
+    fn append(&mut self, record: &[u8], cost: usize) -> Result<(), Error> {
         self.content.append(record, self.blocks.size());
-        self.blocks.note(record.len());
-        if self.content.block_len() >= self.blocks.size() { self.close_block() } else { Ok(()) }
+        self.blocks.note(record.len(), cost);
+        if self.blocks.is_full(self.content.block_len()) { self.close_block() } else { Ok(()) }
     }
 
     fn close_block(&mut self) -> Result<(), Error> {
@@ -173,12 +175,7 @@ impl File {
             return Ok(());
         }
         let block = self.content.take_block().map_err(|error| self.spilled(error))?;
-        for piece in self.blocks.close(block)? {
-            if !piece.is_empty() {
-                self.content.push(piece);
-            }
-        }
-        Ok(())
+        self.blocks.close(block, |piece| self.content.push(piece))
     }
 
     async fn send(
@@ -207,6 +204,9 @@ impl File {
         options: &[(&'static str, String)],
     ) -> Result<(), Error> {
         self.close_block()?;
+        if let Some(end) = self.blocks.end() {
+            self.content.push(end);
+        }
         let rest =
             self.content.take(self.content.pending()).map_err(|error| self.spilled(error))?;
         if self.upload.is_some() {

@@ -134,12 +134,11 @@ impl Partition {
     ) -> Result<(), Error> {
         let offset = incoming.offset;
         let parts = parts(&incoming, &shared.files);
-        for (text, (item, file)) in self.texts.iter_mut().zip(&parts) {
-            if let (Some(item), Some(file)) = (item, file)
-                && file.format.copies(*item).is_none()
-            {
+        let mut costs = [0; 3];
+        for ((text, cost), (item, file)) in self.texts.iter_mut().zip(&mut costs).zip(&parts) {
+            if let (Some(item), Some(file)) = (item, file) {
                 text.clear();
-                file.format.record(*item, text).map_err(|error| {
+                *cost = file.format.record(*item, text).map_err(|error| {
                     error.within(format!("{}/{} offset {offset}", self.topic, self.partition))
                 })?;
             }
@@ -202,7 +201,7 @@ impl Partition {
                     self.path.clear();
                     let namer = shared.settings.namer();
                     namer.object(encoded, &record(), &kind.extension, &mut self.path);
-                    object.add_file(self.path.clone(), &kind.format, *item, &shared.budget);
+                    object.add_file(self.path.clone(), &kind.format, *item, &shared.budget)?;
                 }
                 let index = self.open.len();
                 self.open.push(object);
@@ -211,9 +210,10 @@ impl Partition {
             }
         };
         if let Some(object) = self.open.get_mut(index) {
-            let records = parts.iter().zip(&self.texts).filter_map(|((item, file), text)| {
+            let texts = self.texts.iter().zip(costs);
+            let records = parts.iter().zip(texts).filter_map(|((item, file), (text, cost))| {
                 let (Some(item), Some(file)) = (item, file) else { return None };
-                Some(file.format.copies(*item).unwrap_or(text))
+                Some((file.format.copies(*item).unwrap_or(text), cost))
             });
             object.append(offset, records)?;
             object.send_parts(&shared.store, shared.part_size).await?;

@@ -6,6 +6,8 @@ use avro_wire::{FieldReader, Scalar, Schema};
 use s3_partitioner::{Fields, Value};
 
 use super::json::JsonPlan;
+#[cfg(feature = "parquet")]
+use super::parquet::Way;
 
 /// A schema of the registry, and how to read the fields that paths are made of.
 #[derive(Debug)]
@@ -14,6 +16,9 @@ pub(super) struct Known {
     schema: Schema,
     fields: Vec<(String, FieldReader)>,
     json: OnceLock<JsonPlan>,
+    /// As a value, and as a key.
+    #[cfg(feature = "parquet")]
+    parquet: [OnceLock<Way>; 2],
 }
 
 impl Known {
@@ -23,7 +28,14 @@ impl Known {
             .iter()
             .filter_map(|path| Some((path.clone(), schema.field_reader(path)?)))
             .collect();
-        Self { id, schema, fields, json: OnceLock::new() }
+        Self {
+            id,
+            schema,
+            fields,
+            json: OnceLock::new(),
+            #[cfg(feature = "parquet")]
+            parquet: Default::default(),
+        }
     }
 
     pub(super) const fn id(&self) -> u32 {
@@ -37,6 +49,14 @@ impl Known {
     /// The way to JSON, compiled when it is first needed.
     pub(super) fn json(&self) -> &JsonPlan {
         self.json.get_or_init(|| JsonPlan::new(&self.schema))
+    }
+
+    /// The way to Parquet, of values or of keys.
+    #[cfg(feature = "parquet")]
+    pub(super) fn parquet(&self, keys: bool) -> &Way {
+        let [of_values, of_keys] = &self.parquet;
+        let place = if keys { of_keys } else { of_values };
+        place.get_or_init(|| Way::new(&self.schema, keys))
     }
 }
 

@@ -127,6 +127,20 @@ pub struct Notification<D = BTreeMap<String, String>> {
     pub timestamp: Option<i64>,
 }
 
+impl<D> Notification<D> {
+    /// What happened to what, at a time in milliseconds since 1970.
+    #[must_use]
+    pub fn new(id: &str, kind: &str, aggregate_type: &str, data: Option<D>, at_ms: i64) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            aggregate_type: aggregate_type.to_owned(),
+            additional_data: data,
+            timestamp: Some(at_ms),
+        }
+    }
+}
+
 /// The key of a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -8,6 +8,7 @@ use super::frame;
 use super::metadata::{Metadatas, optional_long, optional_text};
 use super::row::{ABSENT, PRESENT};
 use super::{SchemaIds, Scratch};
+use crate::consumer::Notification;
 use crate::error::{Error, ErrorKind};
 use crate::mapping::{BinaryMode, Fidelity, Mapping};
 use crate::names::topic_name;
@@ -130,6 +131,25 @@ impl EventStream {
             ],
         );
         Self::new(&topic, topic_prefix, key, value, mapping)
+    }
+
+    /// Notifications (`notification.enabled.channels=sink`), in the topic that
+    /// `notification.sink.topic.name` names.
+    #[must_use]
+    pub fn notifications(topic: &str, topic_prefix: &str, mapping: &Mapping) -> Self {
+        let data = ConnectSchema::new(ConnectType::Map(text())).optional();
+        let key = named("common.NotificationKey", vec![("id", text())]);
+        let value = named(
+            "common.Notification",
+            vec![
+                ("id", text()),
+                ("type", text()),
+                ("aggregate_type", text()),
+                ("additional_data", data),
+                ("timestamp", long()),
+            ],
+        );
+        Self::new(topic, topic_prefix, key, value, mapping)
     }
 
     /// The topic of the records.
@@ -255,6 +275,49 @@ impl EventStream {
         Ok((key, value))
     }
 
+    /// Writes a notification; one without a time is of 1970. The entries of its data come in the
+    /// order of the hash maps through which Debezium and the converter pass them, to which the last
+    /// entry was added last: it is the connector's name there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MissingKeyId`] when the id of the key's schema is missing,
+    /// [`ErrorKind::WrongStream`] when these are not notifications.
+    pub fn notification<'s>(
+        &self,
+        notification: &Notification<Vec<(&str, &str)>>,
+        ids: SchemaIds,
+        scratch: &'s mut Scratch,
+    ) -> Result<KeyAndValue<'s>, Error> {
+        self.begin("io.debezium.connector.common.Notification", ids, scratch)?;
+        let Scratch { key, value, .. } = scratch;
+        let Notification { id, kind, aggregate_type, additional_data, timestamp } = notification;
+        write_string(id, key);
+        write_string(id, value);
+        write_string(kind, value);
+        write_string(aggregate_type, value);
+        match additional_data {
+            None => value.push(ABSENT),
+            Some(data) => {
+                value.push(PRESENT);
+                let mut entries = data.clone();
+                for buckets in [buckets_of_copy(entries.len()), buckets(entries.len())] {
+                    entries.sort_by_key(|(name, _)| bucket(name, buckets));
+                }
+                if let Some(count) = i64::try_from(entries.len()).ok().filter(|count| *count > 0) {
+                    write_long(count, value);
+                }
+                for (name, text) in entries {
+                    write_string(name, value);
+                    write_string(text, value);
+                }
+                write_long(0, value);
+            }
+        }
+        write_long(timestamp.unwrap_or_default(), value);
+        Ok((key, value))
+    }
+
     fn begin(&self, name: &str, ids: SchemaIds, scratch: &mut Scratch) -> Result<(), Error> {
         let error = |kind| Error::table(kind, &self.topic);
         if self.value.name() != Some(name) {
@@ -285,6 +348,20 @@ fn buckets(entries: usize) -> u32 {
     buckets
 }
 
+/// Buckets of a Java hash map that was copied from a map with one entry less, before that one was
+/// put in: a copy has only the room it needs.
+fn buckets_of_copy(entries: usize) -> u32 {
+    let Some(copied) = u32::try_from(entries).ok().and_then(|entries| entries.checked_sub(1))
+    else {
+        return 16;
+    };
+    if copied == 0 {
+        return 16;
+    }
+    let room = (copied / 3 * 4 + copied % 3 * 4 / 3 + 1).next_power_of_two();
+    if copied + 1 > room / 4 * 3 + room % 4 * 3 / 4 { room * 2 } else { room }
+}
+
 /// The bucket of a text: Java's hash of its UTF-16 units, folded, modulo a power of two.
 fn bucket(name: &str, buckets: u32) -> u32 {
     let hash = name
@@ -295,12 +372,15 @@ fn bucket(name: &str, buckets: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{bucket, buckets};
+    use super::{bucket, buckets, buckets_of_copy};
 
     #[test]
     fn order_of_a_java_hash_map() {
         assert_eq!((buckets(0), buckets(12), buckets(13)), (16, 16, 32));
         let names = ["public.tr2", "public.tr", "ods.customers", "ods.cdc_events"];
         assert_eq!(names.map(|name| bucket(name, 16)), [12, 14, 4, 10]);
+        // One more than 0, 1, 2, … entries.
+        let copies = [1, 2, 3, 4, 5, 6, 7, 12, 13].map(buckets_of_copy);
+        assert_eq!(copies, [16, 4, 4, 8, 8, 8, 16, 16, 32]);
     }
 }

@@ -6,6 +6,7 @@ mod client;
 mod format;
 mod keys;
 mod properties;
+mod signals;
 mod sink;
 mod source;
 
@@ -15,6 +16,7 @@ pub use debezium_model::ToastPolicy;
 pub use format::Converter;
 pub(crate) use format::{FileKind, Files};
 pub use properties::{Properties, unknown_key};
+pub use signals::{SignalsConfig, Watermarks};
 pub use sink::{BadRecords, NullValues, SinkConfig};
 pub use source::{Keyless, PrefixFilter, SnapshotMode, SourceConfig, TableFilter};
 

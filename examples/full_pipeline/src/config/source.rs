@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgoutput::client;
 use regex::Regex;
 
-use super::{ClientSettings, Endpoints, Properties, keys, report_unknown};
+use super::{ClientSettings, Endpoints, Properties, SignalsConfig, keys, report_unknown};
 use crate::error::Error;
 use debezium_model::Mapping;
 
@@ -48,6 +48,8 @@ pub struct SourceConfig {
     pub heartbeat_action: Option<String>,
     /// Which logical messages are wanted, by their prefix.
     pub messages: PrefixFilter,
+    /// Signals, ad-hoc snapshots and notifications.
+    pub signals: SignalsConfig,
 }
 
 /// Whether the rows that are already there become records.
@@ -78,6 +80,8 @@ pub struct TableFilter {
     exclude_schemas: Vec<Regex>,
     include_tables: Vec<Regex>,
     exclude_tables: Vec<Regex>,
+    /// The signal table, which is wanted whatever the lists say.
+    signals: Option<(String, String)>,
 }
 
 /// Include or exclude list of prefixes of logical messages: regular expressions that must match the
@@ -126,24 +130,37 @@ impl TableFilter {
     pub fn includes(&self, schema: &str, table: &str) -> bool {
         let any = |list: &[Regex], name: &str| list.iter().any(|regex| regex.is_match(name));
         let full = format!("{schema}.{table}");
+        if self.signals.as_ref().is_some_and(|(s, t)| s == schema && t == table) {
+            return true;
+        }
         (self.include_schemas.is_empty() || any(&self.include_schemas, schema))
             && !any(&self.exclude_schemas, schema)
             && (self.include_tables.is_empty() || any(&self.include_tables, &full))
             && !any(&self.exclude_tables, &full)
     }
 
+    /// Where a snapshot reads this table: the tables of one pattern of `table.include.list` after
+    /// those of the patterns before it, the signal table at last.
+    #[must_use]
+    pub fn rank(&self, schema: &str, table: &str) -> usize {
+        let full = format!("{schema}.{table}");
+        let place = self.include_tables.iter().position(|regex| regex.is_match(&full));
+        place.unwrap_or(if self.include_tables.is_empty() { 0 } else { usize::MAX })
+    }
+
     /// Whether the configuration names any table or schema.
     #[must_use]
     pub fn is_given(&self) -> bool {
-        let Self { include_schemas, exclude_schemas, include_tables, exclude_tables } = self;
+        let Self { include_schemas, exclude_schemas, include_tables, exclude_tables, .. } = self;
         [include_schemas, exclude_schemas, include_tables, exclude_tables]
             .iter()
             .any(|list| !list.is_empty())
     }
 
-    fn read(properties: &mut Properties) -> Self {
+    fn read(properties: &mut Properties, signals: Option<(String, String)>) -> Self {
         let mut list = |key: &str| patterns(properties, key);
         Self {
+            signals,
             include_schemas: list("schema.include.list"),
             exclude_schemas: list("schema.exclude.list"),
             include_tables: list("table.include.list"),
@@ -191,7 +208,8 @@ impl SourceConfig {
                 "publish.via.partition.root: {publication} decides, as it is not created here"
             );
         }
-        let tables = TableFilter::read(&mut properties);
+        let signals = SignalsConfig::read(&mut properties);
+        let tables = TableFilter::read(&mut properties, signals.table.clone());
         let snapshot = match properties.take(&["snapshot.mode"]).as_deref() {
             None | Some("initial") => SnapshotMode::Initial,
             Some("never" | "no_data" | "schema_only") => SnapshotMode::Never,
@@ -269,6 +287,7 @@ impl SourceConfig {
                 heartbeat,
                 heartbeat_action,
                 messages,
+                signals,
             }),
             _ => Err(Error::config(&problems)),
         }
@@ -276,12 +295,15 @@ impl SourceConfig {
 }
 
 /// Settings that change nothing here: the program always, or never, does what they ask for.
-const HARMLESS: [&str; 8] = [
+const HARMLESS: [&str; 10] = [
     "database.tcpKeepAlive",
     "errors.log.enable",
+    // A chunk of a table that has changed is always read again.
+    "incremental.snapshot.allow.schema.changes",
     "max.batch.size",
     "max.queue.size",
     "poll.interval.ms",
+    "signal.poll.interval.ms",
     "slot.drop.on.stop",
     "slot.stream.params",
     "status.update.interval.ms",

@@ -1,11 +1,16 @@
 //! The source: one slot of one database, its snapshot and its stream, to Kafka.
 
+mod adhoc;
 mod catalog;
 mod events;
+mod incremental;
+mod notifications;
 mod offsets;
 mod outbox;
 mod publisher;
+mod reading;
 mod reselect;
+mod signals;
 mod snapshot;
 mod stream;
 mod tables;
@@ -26,7 +31,13 @@ use pgoutput::{
 };
 use registry_client::Client as Registry;
 
-use self::{offsets::Position, publisher::Publisher, tables::Compiled, tracker::Tracker};
+use self::{
+    notifications::{About, Notifier},
+    offsets::Position,
+    publisher::Publisher,
+    tables::Compiled,
+    tracker::Tracker,
+};
 use crate::{
     config::{Keyless, SnapshotMode, SourceConfig},
     error::{Error, Part},
@@ -57,6 +68,9 @@ pub struct Source {
     address: u32,
     /// Records that are the connector's own and no rows.
     positions: AtomicU64,
+    notifier: Notifier,
+    /// Whether it was told that there is no snapshot to take.
+    skipped: AtomicBool,
 }
 
 /// What a failure that may pass leads to.
@@ -88,6 +102,7 @@ impl Source {
                 .await?;
         let database = rows.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
         refuse_keyless(&config, &mut client).await?;
+        expect_signal_table(&config, &mut client).await?;
         let registry = registry::reach(&config.registry_url).await?;
         let login = Login::new(&config.kafka).await?;
         kafka::reach(&config.kafka, &login).await?;
@@ -103,6 +118,8 @@ impl Source {
         let headers = if config.context_headers { headers.as_slice() } else { &[] };
         let publisher = Publisher::new(&config.kafka, &login, tracker.clone(), headers)?;
         Ok(Self {
+            notifier: Notifier::new(&config),
+            skipped: AtomicBool::new(false),
             config,
             login,
             registry,
@@ -166,7 +183,7 @@ impl Source {
         let position = offsets::read(&self.config, &self.login).await?;
         let mut client = self.connect().await?;
         let slot = catalog::slot(&mut client, &self.config.slot).await?;
-        let start = match (position, slot) {
+        let (start, position) = match (position, slot) {
             (Some(position), None) => return Err(vanished(&self.config, &position)),
             (_, Some(slot)) if slot.wal_status.as_deref() == Some("lost") => {
                 return Err(invalidated(&self.config));
@@ -186,22 +203,35 @@ impl Source {
                 .with_retryable(true)
                 .with_advice("stop the other reader: a slot has one"));
             }
-            (Some(_), Some(slot)) => {
+            (Some(position), Some(slot)) => {
+                self.skip_snapshot().await?;
                 self.metrics.snapshot_done.set(1);
-                slot.confirmed
+                (slot.confirmed, position)
             }
             (None, slot) => self.first_start(client, slot.map(|slot| slot.confirmed)).await?,
         };
         if self.shutdown.is_requested() {
             return Ok(());
         }
-        self.stream(start).await
+        self.stream(start, position).await
+    }
+
+    /// Tells that no snapshot is taken, once in a run.
+    async fn skip_snapshot(&self) -> Result<(), Error> {
+        if self.skipped.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.notify_aside(About::Snapshot, "SKIPPED", &[]).await
     }
 
     /// Makes the slot if there is none and takes the snapshot. With a slot of its own making the
     /// snapshot and the stream meet exactly; with one that was there before, rows that changed in
     /// between come twice.
-    async fn first_start(&self, mut reader: Client, existing: Option<Lsn>) -> Result<Lsn, Error> {
+    async fn first_start(
+        &self,
+        mut reader: Client,
+        existing: Option<Lsn>,
+    ) -> Result<(Lsn, Position), Error> {
         let (start, exporter) = match existing {
             Some(confirmed) => {
                 tracing::warn!(
@@ -241,18 +271,23 @@ impl Source {
                 }
             }
         } else {
+            self.skip_snapshot().await?;
             0
         };
         drop(exporter);
+        // There is one now, whatever breaks later.
+        self.skipped.store(true, Ordering::Relaxed);
         let position = Position {
             slot: self.config.slot.clone(),
             snapshot_lsn: start.to_string(),
             snapshot_rows: rows,
+            signal: None,
+            incremental: None,
         };
         self.remember(&position, start).await?;
         self.metrics.snapshot_done.set(1);
         tracing::info!(rows, "snapshot complete");
-        Ok(start)
+        Ok((start, position))
     }
 
     async fn snapshot(
@@ -281,10 +316,20 @@ impl Source {
             lsn,
             ts_us: catalog::number(row, "now_us")?,
             tx_id: catalog::number(row, "xid").ok(),
+            last_commit: None,
         };
         let transaction = self.tracker.begin();
-        let read = self.snapshot_tables(reader, &moment, transaction).await;
+        let read = async {
+            self.notify(transaction, About::Snapshot, "STARTED", &[]).await?;
+            let rows = self.snapshot_tables(reader, &moment, transaction).await?;
+            self.notify(transaction, About::Snapshot, "COMPLETED", &[]).await?;
+            Ok(rows)
+        };
+        let read = read.await;
         if read.is_err() {
+            if let Err(error) = self.notify(transaction, About::Snapshot, "ABORTED", &[]).await {
+                tracing::debug!("no notification of it: {}", error.report());
+            }
             self.tracker.abandon(transaction);
         } else {
             // No position yet: only the record of the finished snapshot lets the slot move.
@@ -298,9 +343,7 @@ impl Source {
 
     /// Writes the position down and waits until Kafka has it.
     async fn remember(&self, position: &Position, at: Lsn) -> Result<(), Error> {
-        let value = serde_json::to_vec(position).map_err(|error| {
-            Error::new(Part::Kafka, "cannot write the position").with_cause(error)
-        })?;
+        let value = position.to_bytes()?;
         let transaction = self.tracker.begin();
         self.publisher.send(
             transaction,
@@ -373,6 +416,22 @@ async fn refuse_keyless(config: &SourceConfig, client: &mut Client) -> Result<()
         "ALTER TABLE {first} ADD PRIMARY KEY (…), or REPLICA IDENTITY FULL; or leave the table out \
          with table.exclude.list; or follow its inserts without keys with keyless.tables=allow"
     )))
+}
+
+/// Warns of a signal table whose rows would never come.
+async fn expect_signal_table(config: &SourceConfig, client: &mut Client) -> Result<(), Error> {
+    let Some((schema, table)) = &config.signals.table else { return Ok(()) };
+    let published = catalog::published_tables(client, &config.publication).await?;
+    if !published.iter().any(|facts| facts.schema == *schema && facts.table == *table) {
+        tracing::warn!(
+            "signal.data.collection: {schema}.{table} is not a table of the publication {}, so no \
+             signal will be seen; create it as (id varchar(42) PRIMARY KEY, type varchar(32) NOT \
+             NULL, data varchar(2048)) and ALTER PUBLICATION {} ADD TABLE {schema}.{table}",
+            config.publication,
+            config.publication
+        );
+    }
+    Ok(())
 }
 
 async fn connect(config: &SourceConfig) -> Result<Client, Error> {

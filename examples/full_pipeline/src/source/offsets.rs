@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError};
 use serde::{Deserialize, Serialize};
 
+use super::incremental::Progress;
 use crate::{
     config::SourceConfig,
     error::{Error, Part},
@@ -24,6 +25,20 @@ pub(crate) struct Position {
     pub(crate) snapshot_lsn: String,
     /// Rows the snapshot had.
     pub(crate) snapshot_rows: u64,
+    /// The signal that was seen to last: where its transaction commits, and the row in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) signal: Option<(u64, u64)>,
+    /// The incremental snapshot that is running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) incremental: Option<Progress>,
+}
+
+impl Position {
+    /// As it is written down.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self)
+            .map_err(|error| Error::new(Part::Kafka, "cannot write the position").with_cause(error))
+    }
 }
 
 /// Reads the newest position of this connector; `None` when it never finished a snapshot.

@@ -9,9 +9,12 @@ use pgoutput::{
 };
 
 use super::{
-    Source, catalog,
+    Source,
+    catalog::{self, TableFacts},
+    notifications::About,
     outbox::Outbox,
     postgres_error, recycle,
+    signals::{self, Request},
     tables::{Compiled, Encoder},
 };
 use crate::error::{Error, Part};
@@ -23,8 +26,10 @@ pub(super) struct Moment {
     pub(super) lsn: Lsn,
     /// Microseconds since 1970 at the server when the snapshot began.
     pub(super) ts_us: i64,
-    /// The transaction that reads.
+    /// The transaction that reads, or that has asked for the snapshot.
     pub(super) tx_id: Option<u32>,
+    /// Where the transaction streamed before ended.
+    pub(super) last_commit: Option<u64>,
 }
 
 /// Where the markers of a snapshot stand: they say of a row what only the row after it tells, so
@@ -46,6 +51,14 @@ struct Held<'t> {
     first_of_table: bool,
 }
 
+/// A table with the rows that are wanted of it.
+#[derive(Debug)]
+pub(super) struct Selected {
+    table: Compiled,
+    /// What stands for the table behind `FROM`, when that is not the table itself.
+    rows: Option<String>,
+}
+
 impl Source {
     /// Reads every wanted table. `client` is a session in a transaction on the right snapshot.
     pub(super) async fn snapshot_tables(
@@ -54,89 +67,7 @@ impl Source {
         moment: &Moment,
         transaction: usize,
     ) -> Result<u64, Error> {
-        let tables = self.compile_published(client).await?;
-        let mut encoder = Encoder::default();
-        let mut markers = Markers {
-            held: None,
-            kept: Vec::new(),
-            room: Vec::new(),
-            any: false,
-            outbox: Outbox::default(),
-        };
-        let mut rows = 0;
-        for table in &tables {
-            let columns: Vec<String> = table.columns().map(select).collect();
-            let sql = format!(
-                "COPY (SELECT {} FROM {}.{}) TO STDOUT (FORMAT binary)",
-                columns.join(", "),
-                quote_identifier(&table.schema),
-                quote_identifier(&table.name),
-            );
-            let what = format!("reading {}.{}", table.schema, table.name);
-            let mut copy =
-                client.copy_out(&sql).await.map_err(|error| postgres_error(&what, error))?;
-            let mut decoder = CopyDecoder::new();
-            let mut first_of_table = true;
-            while let Some(batch) =
-                copy.next().await.map_err(|error| postgres_error(&what, error))?
-            {
-                self.publisher.ready().await?;
-                for frame in batch.frames() {
-                    for row in decoder.decode(frame).map_err(|error| decoding(&what, error))? {
-                        let row = row.map_err(|error| decoding(&what, error))?;
-                        self.release(&mut markers, Some(table), &mut encoder, moment, transaction)
-                            .await?;
-                        markers.kept.clear();
-                        markers.kept.extend_from_slice(row.as_bytes());
-                        markers.held = Some(Held {
-                            table,
-                            columns: u16::try_from(row.len()).unwrap_or(u16::MAX),
-                            first: !markers.any,
-                            first_of_table,
-                        });
-                        markers.any = true;
-                        first_of_table = false;
-                        rows += 1;
-                        self.metrics.snapshot_rows.add(1);
-                    }
-                }
-                if self.shutdown.is_requested() {
-                    return Err(Error::new(Part::Interrupted, "stopped during the snapshot"));
-                }
-            }
-            tracing::info!("snapshot: {}.{} is read", table.schema, table.name);
-        }
-        self.release(&mut markers, None, &mut encoder, moment, transaction).await?;
-        Ok(rows)
-    }
-
-    async fn compile_published(&self, client: &mut Client) -> Result<Vec<Compiled>, Error> {
-        let mut tables = Vec::new();
-        // As Debezium: lists choose among all tables of the database; without lists, only what will
-        // be followed later is read, and the tables that it is partitions of, so that their rows
-        // come twice. Corrected, every row comes once, with the columns that are streamed.
-        let publication = &self.config.publication;
-        let fidelity = self.config.mapping.fidelity();
-        let corrected = fidelity == Fidelity::Corrected;
-        let candidates = match (self.config.tables.is_given(), corrected) {
-            (true, false) => catalog::all_tables(client).await?,
-            (true, true) => catalog::tables_once(client, publication).await?,
-            (false, false) => catalog::published_tables_and_parents(client, publication).await?,
-            (false, true) => catalog::published_tables(client, publication).await?,
-        };
-        for published in candidates {
-            if self.config.tables.includes(&published.schema, &published.table) {
-                let mut columns = catalog::columns(client, published.oid, fidelity).await?;
-                if corrected {
-                    let streamed =
-                        catalog::streamed_columns(client, publication, &published).await?;
-                    columns.retain(|column| streamed.contains(column.name()));
-                } else {
-                    columns = columns.into_iter().map(ColumnDef::with_snapshot_size).collect();
-                }
-                tables.push(self.compile(&published.schema, &published.table, columns).await?);
-            }
-        }
+        let tables = self.compile_published(client, |_, _| true).await?;
         if tables.is_empty() {
             return Err(Error::new(
                 Part::Config,
@@ -150,7 +81,224 @@ impl Source {
                 self.config.publication
             )));
         }
+        let tables: Vec<Selected> =
+            tables.into_iter().map(|table| Selected { table, rows: None }).collect();
+        self.read_tables(client, &tables, moment, transaction).await
+    }
+
+    /// Takes the snapshot that a signal has asked for, while the stream waits. What the database
+    /// refuses ends the snapshot and nothing else.
+    pub(super) async fn blocking_snapshot(
+        &self,
+        request: &Request,
+        moment: Moment,
+        transaction: usize,
+    ) -> Result<(), Error> {
+        self.notify(transaction, About::Snapshot, "STARTED", &[]).await?;
+        match self.blocking_tables(request, moment, transaction).await {
+            Ok(rows) => {
+                tracing::info!(rows, "blocking snapshot complete");
+                self.notify(transaction, About::Snapshot, "COMPLETED", &[]).await
+            }
+            Err(error) if error.part() == Part::Postgres && !error.is_retryable() => {
+                tracing::error!("the blocking snapshot is given up: {}", error.report());
+                self.notify(transaction, About::Snapshot, "ABORTED", &[]).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn blocking_tables(
+        &self,
+        request: &Request,
+        mut moment: Moment,
+        transaction: usize,
+    ) -> Result<u64, Error> {
+        let patterns: Vec<_> = request
+            .collections
+            .iter()
+            .flat_map(|list| list.split(','))
+            .filter_map(|pattern| signals::whole(pattern.trim(), true).ok())
+            .collect();
+        let mut client = self.connect().await?;
+        let run = |error| postgres_error("starting a blocking snapshot", error);
+        client.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(run)?;
+        moment.ts_us = server_time(&mut client).await?;
+        let wanted = |schema: &str, table: &str| {
+            let names = [format!("{schema}.{table}"), format!("\"{schema}\".\"{table}\"")];
+            patterns.iter().any(|pattern| names.iter().any(|name| pattern.is_match(name)))
+        };
+        let tables = self.compile_published(&mut client, wanted).await?;
+        if tables.is_empty() {
+            tracing::warn!(
+                "blocking snapshot: no table is named {}",
+                request.collections.join(", ")
+            );
+        }
+        let select = |table: Compiled| {
+            let rows = request.filter(&table.full_name()).map(|filter| {
+                let first = filter.split_whitespace().next().unwrap_or_default();
+                if first.eq_ignore_ascii_case("select") || first.eq_ignore_ascii_case("with") {
+                    return format!("({filter}) AS selected");
+                }
+                format!("{} WHERE ({filter})", table.sql_name())
+            });
+            Selected { table, rows }
+        };
+        let tables: Vec<Selected> = tables.into_iter().map(select).collect();
+        let rows = self.read_tables(&mut client, &tables, &moment, transaction).await?;
+        client.execute("COMMIT").await.map_err(run)?;
+        Ok(rows)
+    }
+
+    async fn read_tables(
+        &self,
+        client: &mut Client,
+        tables: &[Selected],
+        moment: &Moment,
+        transaction: usize,
+    ) -> Result<u64, Error> {
+        let mut encoder = Encoder::default();
+        let mut markers = Markers {
+            held: None,
+            kept: Vec::new(),
+            room: Vec::new(),
+            any: false,
+            outbox: Outbox::default(),
+        };
+        let mut names: Vec<String> =
+            tables.iter().map(|selected| selected.table.full_name()).collect();
+        let in_order = names.join(",");
+        // Of these Debezium makes a set before it tells.
+        signals::sort_as_set(&mut names);
+        let as_set = names.join(",");
+        let mut rows = 0;
+        for selected in tables {
+            let name = selected.table.full_name();
+            let data =
+                [("current_collection_in_progress", name.as_str()), ("data_collections", &as_set)];
+            self.notify(transaction, About::Snapshot, "IN_PROGRESS", &data).await?;
+            let read =
+                self.read_table(client, selected, &mut markers, &mut encoder, moment, transaction);
+            let count = match read.await {
+                Ok(count) => count,
+                Err(error) => {
+                    if error.part() == Part::Postgres && !error.is_retryable() {
+                        let data =
+                            [("scanned_collection", name.as_str()), ("status", "SQL_EXCEPTION")];
+                        self.notify(transaction, About::Snapshot, "TABLE_SCAN_COMPLETED", &data)
+                            .await?;
+                    }
+                    return Err(error);
+                }
+            };
+            rows += count;
+            let count = count.to_string();
+            let data = [
+                ("scanned_collection", name.as_str()),
+                ("data_collections", &in_order),
+                ("total_rows_scanned", &count),
+                ("status", "SUCCEEDED"),
+            ];
+            self.notify(transaction, About::Snapshot, "TABLE_SCAN_COMPLETED", &data).await?;
+            tracing::info!("snapshot: {name} is read");
+        }
+        self.release(&mut markers, None, &mut encoder, moment, transaction).await?;
+        Ok(rows)
+    }
+
+    async fn read_table<'t>(
+        &self,
+        client: &mut Client,
+        selected: &'t Selected,
+        markers: &mut Markers<'t>,
+        encoder: &mut Encoder,
+        moment: &Moment,
+        transaction: usize,
+    ) -> Result<u64, Error> {
+        let Selected { table, rows: from } = selected;
+        let columns: Vec<String> = table.columns().map(select).collect();
+        let sql = format!(
+            "COPY (SELECT {} FROM {}) TO STDOUT (FORMAT binary)",
+            columns.join(", "),
+            from.clone().unwrap_or_else(|| table.sql_name()),
+        );
+        let what = format!("reading {}", table.full_name());
+        let mut copy = client.copy_out(&sql).await.map_err(|error| postgres_error(&what, error))?;
+        let mut decoder = CopyDecoder::new();
+        let mut rows = 0;
+        while let Some(batch) = copy.next().await.map_err(|error| postgres_error(&what, error))? {
+            self.publisher.ready().await?;
+            for frame in batch.frames() {
+                for row in decoder.decode(frame).map_err(|error| decoding(&what, error))? {
+                    let row = row.map_err(|error| decoding(&what, error))?;
+                    self.release(markers, Some(table), encoder, moment, transaction).await?;
+                    markers.kept.clear();
+                    markers.kept.extend_from_slice(row.as_bytes());
+                    markers.held = Some(Held {
+                        table,
+                        columns: u16::try_from(row.len()).unwrap_or(u16::MAX),
+                        first: !markers.any,
+                        first_of_table: rows == 0,
+                    });
+                    markers.any = true;
+                    rows += 1;
+                    self.metrics.snapshot_rows.add(1);
+                }
+            }
+            if self.shutdown.is_requested() {
+                return Err(Error::new(Part::Interrupted, "stopped during the snapshot"));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The tables that a snapshot reads, as far as they are `wanted`.
+    async fn compile_published(
+        &self,
+        client: &mut Client,
+        wanted: impl Fn(&str, &str) -> bool,
+    ) -> Result<Vec<Compiled>, Error> {
+        // As Debezium: lists choose among all tables of the database; without lists, only what will
+        // be followed later is read, and the tables that it is partitions of, so that their rows
+        // come twice. Corrected, every row comes once, with the columns that are streamed.
+        let publication = &self.config.publication;
+        let corrected = self.config.mapping.fidelity() == Fidelity::Corrected;
+        let mut candidates = match (self.config.tables.is_given(), corrected) {
+            (true, false) => catalog::all_tables(client).await?,
+            (true, true) => catalog::tables_once(client, publication).await?,
+            (false, false) => catalog::published_tables_and_parents(client, publication).await?,
+            (false, true) => catalog::published_tables(client, publication).await?,
+        };
+        let filter = &self.config.tables;
+        candidates.retain(|facts| {
+            filter.includes(&facts.schema, &facts.table) && wanted(&facts.schema, &facts.table)
+        });
+        candidates.sort_by_key(|facts| filter.rank(&facts.schema, &facts.table));
+        let mut tables = Vec::new();
+        for facts in candidates {
+            let columns = self.snapshot_columns(client, &facts).await?;
+            tables.push(self.compile(&facts.schema, &facts.table, columns).await?);
+        }
         Ok(tables)
+    }
+
+    /// The columns of a table that a snapshot reads.
+    pub(super) async fn snapshot_columns(
+        &self,
+        client: &mut Client,
+        facts: &TableFacts,
+    ) -> Result<Vec<ColumnDef>, Error> {
+        let fidelity = self.config.mapping.fidelity();
+        let mut columns = catalog::columns(client, facts.oid, fidelity).await?;
+        if fidelity == Fidelity::Corrected {
+            let publication = &self.config.publication;
+            let streamed = catalog::streamed_columns(client, publication, facts).await?;
+            columns.retain(|column| streamed.contains(column.name()));
+        } else {
+            columns = columns.into_iter().map(ColumnDef::with_snapshot_size).collect();
+        }
+        Ok(columns)
     }
 
     /// Sends the held row now that the table of the next one (`None` at the end) is known.
@@ -173,16 +321,10 @@ impl Source {
         };
         let row = Row::from_bytes(held.columns, &markers.kept);
         let mut columns = recycle(std::mem::take(&mut markers.room));
-        for column in row.columns() {
-            columns.push(column.map_err(|error| decoding("reading a row", error))?);
-        }
-        for (column, mapped) in columns.iter_mut().zip(held.table.columns()) {
-            if let (Column::Binary(text), false) = (*column, mapped.reads_binary()) {
-                *column = Column::Text(text);
-            }
-        }
+        columns_of(row, held.table, &mut columns)?;
         let mut source = SourceBlock::new(&self.database, moment.lsn.get(), moment.ts_us);
         source.tx_id = moment.tx_id;
+        source.last_commit_lsn = moment.last_commit;
         source.snapshot = marker;
         source.processed_ns = super::now_ns();
         let (table, change) = (held.table, Change::read(&columns));
@@ -197,8 +339,33 @@ impl Source {
     }
 }
 
+/// A row's columns of a table, which may be followed by others.
+pub(super) fn columns_of<'r>(
+    row: Row<'r>,
+    table: &Compiled,
+    columns: &mut Vec<Column<'r>>,
+) -> Result<(), Error> {
+    for (column, mapped) in row.columns().zip(table.columns()) {
+        let column = column.map_err(|error| decoding("reading a row", error))?;
+        columns.push(match column {
+            Column::Binary(text) if !mapped.reads_binary() => Column::Text(text),
+            column => column,
+        });
+    }
+    Ok(())
+}
+
+/// Microseconds since 1970 at the server.
+pub(super) async fn server_time(client: &mut Client) -> Result<i64, Error> {
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us";
+    let rows = catalog::query(client, "asking for the time", sql).await?;
+    let row = rows.first();
+    let row = row.ok_or_else(|| Error::new(Part::Postgres, "the server does not say the time"))?;
+    catalog::number(row, "now_us")
+}
+
 /// A column in binary form, or as text where only text has a reading; text is its own binary form.
-fn select(column: &MappedColumn) -> String {
+pub(super) fn select(column: &MappedColumn) -> String {
     let name = quote_identifier(column.def().name());
     if column.reads_binary() { name } else { format!("{name}::text") }
 }

@@ -10,11 +10,16 @@ use pgoutput::{
 };
 
 use super::{
-    Source, catalog,
+    Source,
+    adhoc::{Adhoc, At},
+    catalog,
     events::{self, Collection, Events, Progress},
+    offsets::Position,
     outbox::Outbox,
     postgres_error,
     reselect::{self, Reselected},
+    signals::Request,
+    snapshot::Moment,
     tables::{self, Encoder, Tables},
 };
 use crate::error::{Error, Part};
@@ -28,30 +33,34 @@ struct Open {
     number: usize,
     xid: u32,
     commit_us: i64,
+    /// Where it commits.
+    commit: Lsn,
 }
 
 /// Everything that belongs to one connection.
-struct Session<'s> {
-    source: &'s Source,
+pub(super) struct Session<'s> {
+    pub(super) source: &'s Source,
     catalog: Client,
     decoder: Decoder,
-    tables: Tables,
-    encoder: Encoder,
+    pub(super) tables: Tables,
+    pub(super) encoder: Encoder,
     binary: bool,
     open: Option<Open>,
     /// What the open transaction has had, when its metadata is wanted.
     progress: Option<Progress>,
     events: Events,
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
+    /// What the signal table asks for, when there is one.
+    adhoc: Option<Adhoc>,
     /// When the transaction seen last was committed.
     commit_us: Option<i64>,
-    last_commit: Option<u64>,
+    pub(super) last_commit: Option<u64>,
     acknowledger: Acknowledger,
 }
 
 impl Source {
     /// Streams until shutdown or until the connection fails.
-    pub(super) async fn stream(&self, start: Lsn) -> Result<(), Error> {
+    pub(super) async fn stream(&self, start: Lsn, position: Position) -> Result<(), Error> {
         let mut catalog = self.connect().await?;
         let client = Client::connect_replication(&self.config.postgres)
             .await
@@ -84,10 +93,14 @@ impl Source {
             progress: None,
             events: Events::new(&self.config.topic_prefix, &self.config.mapping),
             outbox: Outbox::default(),
+            adhoc: Adhoc::new(self, position, binary),
             commit_us: None,
             last_commit: None,
             acknowledger: stream.acknowledger(),
         };
+        if let Some(adhoc) = &mut session.adhoc {
+            adhoc.resume(self).await?;
+        }
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut heartbeats = self.config.heartbeat.map(|every| {
@@ -99,8 +112,7 @@ impl Source {
             tokio::select! {
                 () = self.shutdown.requested() => break Ok(()),
                 _ = tick.tick() => {
-                    session.acknowledge();
-                    if let Err(error) = self.publisher.check() {
+                    if let Err(error) = session.acknowledge().and_then(|()| self.publisher.check()) {
                         break Err(error);
                     }
                 }
@@ -111,10 +123,10 @@ impl Source {
                 }
                 batch = stream.next() => match batch {
                     Ok(Some(batch)) => {
-                        if let Err(error) = session.batch(&batch).await {
+                        let done = session.batch(&batch).await;
+                        if let Err(error) = done.and_then(|()| session.acknowledge()) {
                             break Err(error);
                         }
-                        session.acknowledge();
                     }
                     Ok(None) => {
                         break Err(Error::new(Part::Postgres, "the server ended the stream")
@@ -130,7 +142,9 @@ impl Source {
         }
         if outcome.is_ok() {
             self.publisher.flush(Duration::from_secs(30)).await?;
-            session.acknowledge();
+            session.acknowledge()?;
+            // Of an incremental snapshot something may have been written down just now.
+            self.publisher.flush(Duration::from_secs(30)).await?;
             stream.stop().await.map_err(|error| postgres_error("ending the stream", error))?;
         }
         outcome
@@ -157,13 +171,17 @@ impl Source {
 }
 
 impl Session<'_> {
-    fn acknowledge(&self) {
+    fn acknowledge(&mut self) -> Result<(), Error> {
+        if let Some(adhoc) = &mut self.adhoc {
+            adhoc.write_down_settled(self.source)?;
+        }
         let confirmed = self.source.tracker.confirmed();
         if confirmed > 0 {
             self.acknowledger.acknowledge(Lsn::new(confirmed));
             self.source.metrics.confirmed_lsn.set(confirmed);
         }
         self.source.count_messages();
+        Ok(())
     }
 
     async fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
@@ -204,7 +222,11 @@ impl Session<'_> {
                     number: self.source.tracker.begin(),
                     xid: begin.xid.get(),
                     commit_us: begin.commit_time.unix_micros(),
+                    commit: begin.final_lsn,
                 };
+                if let Some(adhoc) = &mut self.adhoc {
+                    adhoc.began(open.xid);
+                }
                 self.open = Some(open);
                 self.commit_us = Some(open.commit_us);
                 if self.source.config.transaction_metadata {
@@ -237,9 +259,15 @@ impl Session<'_> {
                 let before = collect_old(delete.old, old)?;
                 self.change(delete.relation.get(), lsn, Row::Deleted(before)).await?;
             }
-            Message::Truncate(truncate) if !self.source.config.mapping.skips(Op::Truncate) => {
+            Message::Truncate(truncate) => {
+                let skipped = self.source.config.mapping.skips(Op::Truncate);
                 for relation in truncate.relations.iter() {
-                    self.change(relation.get(), lsn, Row::Truncated).await?;
+                    if let (Some(adhoc), Some(open)) = (&mut self.adhoc, self.open) {
+                        adhoc.truncated(relation.get(), open.xid);
+                    }
+                    if !skipped {
+                        self.change(relation.get(), lsn, Row::Truncated).await?;
+                    }
                 }
             }
             Message::Logical(message) => self.logical(&message).await?,
@@ -346,11 +374,33 @@ impl Session<'_> {
             None
         };
         self.tables.put(id, table);
+        if let Some(adhoc) = &mut self.adhoc {
+            adhoc.described(relation.namespace, relation.name, id);
+        }
         Ok(())
+    }
+
+    /// Sees to a signal, and to a row that an incremental snapshot may have read; gives a blocking
+    /// snapshot that is to be taken after the row's record.
+    async fn attend(
+        &mut self,
+        relation: u32,
+        lsn: Lsn,
+        row: Row<'_>,
+    ) -> Result<Option<Request>, Error> {
+        let (Some(mut adhoc), Some(open)) = (self.adhoc.take(), self.open) else { return Ok(None) };
+        let at = At { number: open.number, xid: open.xid, lsn, commit: open.commit };
+        let attended = adhoc.attend(self, at, relation, row).await;
+        self.adhoc = Some(adhoc);
+        attended
     }
 
     async fn change(&mut self, relation: u32, lsn: Lsn, row: Row<'_>) -> Result<(), Error> {
         self.source.publisher.ready().await?;
+        let request = match &self.adhoc {
+            Some(adhoc) if adhoc.concerns(relation) => self.attend(relation, lsn, row).await?,
+            _ => None,
+        };
         let Some(table) = self.tables.get(relation) else { return Ok(()) };
         let Some(open) = self.open else {
             return Err(Error::new(Part::Postgres, "the server sent a row outside a transaction"));
@@ -390,7 +440,12 @@ impl Session<'_> {
             self.encoder.publish(table, &change, &source, open.number, publisher, metrics)?
         };
         if let Some(progress) = &mut self.progress {
-            progress.count(collection, events, || format!("{}.{}", table.schema, table.name));
+            progress.count(collection, events, || table.full_name());
+        }
+        if let Some(request) = request {
+            let (last_commit, tx_id) = (self.last_commit, Some(open.xid));
+            let moment = Moment { lsn, ts_us: open.commit_us, tx_id, last_commit };
+            self.source.blocking_snapshot(&request, moment, open.number).await?;
         }
         Ok(())
     }
@@ -408,7 +463,7 @@ async fn beat(heartbeats: &mut Option<tokio::time::Interval>) {
 
 /// One row's change with its columns collected.
 #[derive(Clone, Copy)]
-enum Row<'v> {
+pub(super) enum Row<'v> {
     Created(&'v [Column<'v>]),
     Updated(Option<Before<'v>>, &'v [Column<'v>]),
     Deleted(Before<'v>),

@@ -7,7 +7,7 @@ use debezium_model::{
     Change, ColumnDef, ErrorKind, HeaderValue, Headers, JsonWriter, MappedColumn, Mapping, Op,
     OutboxEvent, Plan, Record, SchemaIds, Scratch, SourceBlock, Table, TableId,
 };
-use pgoutput::{Column, Relation};
+use pgoutput::{Column, Relation, client::quote_identifier};
 use registry_client::{Client as Registry, NewSchema, Subject};
 
 use super::publisher::{OwnHeader, Publisher};
@@ -58,6 +58,16 @@ impl Compiled {
             Error::new(Part::Data, format!("cannot show a key of {}", self.topic)).with_cause(error)
         })?;
         Ok(Some(text))
+    }
+
+    /// Schema and name.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// The same as SQL has it.
+    pub(crate) fn sql_name(&self) -> String {
+        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
     }
 
     /// The options the table was mapped with.

@@ -111,6 +111,11 @@ impl Tracker {
         self.lock().open.is_empty()
     }
 
+    /// Whether Kafka has every message of a transaction and of those before it.
+    pub(crate) fn is_settled(&self, transaction: usize) -> bool {
+        transaction < self.lock().first
+    }
+
     /// Messages that Kafka has acknowledged.
     pub(crate) fn delivered(&self) -> u64 {
         self.lock().delivered
@@ -173,8 +178,10 @@ mod tests {
         tracker.commit(b, 200);
         tracker.settled(b, 10, None);
         assert_eq!(tracker.confirmed(), 0);
+        assert!(!tracker.is_settled(a) && !tracker.is_settled(b));
         tracker.settled(a, 10, None);
         assert_eq!(tracker.confirmed(), 200);
+        assert!(tracker.is_settled(a) && tracker.is_settled(b));
         assert!(tracker.is_idle());
     }
 

@@ -255,6 +255,7 @@ pub(crate) fn unstable(schema: &str, added: &[String]) -> Vec<String> {
             source.chain(times).chain(["transaction.id".to_owned()]).collect()
         }
         "Heartbeat" => vec!["ts_ms".to_owned()],
+        "Notification" => vec!["timestamp".to_owned()],
         "TransactionMetadataKey" => vec!["id".to_owned()],
         "TransactionMetadataValue" => vec!["id".to_owned(), "ts_ms".to_owned()],
         _ => Vec::new(),

@@ -10,6 +10,8 @@ use crate::scenario::Scenario;
 pub(crate) struct Fresh {
     times: bool,
     uuids: bool,
+    /// Whether the source marks chunks and tells about snapshots.
+    signals: bool,
     began: SystemTime,
     ended: SystemTime,
 }
@@ -20,6 +22,9 @@ impl Fresh {
         Self {
             times: scenario.calls(&clocks),
             uuids: scenario.calls(&["gen_random_uuid()"]),
+            signals: ["signal.data.collection", "notification.enabled.channels"]
+                .iter()
+                .any(|key| scenario.options().contains_key(key)),
             // The server's clock and ours are one; this is room for rounding.
             began: began - Duration::from_secs(1),
             ended: ended + Duration::from_secs(1),
@@ -31,6 +36,8 @@ impl Fresh {
         match (ours, theirs) {
             (Value::String(ours), Value::String(theirs)) => {
                 (self.uuids && is_random_uuid(ours) && is_random_uuid(theirs))
+                    || (self.signals
+                        && masked(ours).is_some_and(|ours| Some(ours) == masked(theirs)))
                     || (self.times
                         && ours.len() == theirs.len()
                         && seconds(ours).is_some_and(|seconds| self.during(seconds * 1e3))
@@ -63,6 +70,23 @@ fn is_random_uuid(text: &str) -> bool {
         })
 }
 
+/// A text without the random identifiers and the moments in it; none when there are none.
+fn masked(text: &str) -> Option<String> {
+    let (mut masked, mut rest) = (String::new(), text);
+    while let Some(first) = rest.chars().next() {
+        let moment = rest.find('Z').map(|end| end + 1);
+        let moment = moment.filter(|end| seconds(&rest[..*end]).is_some());
+        let (mark, length) = match (rest.get(..36), moment) {
+            (Some(uuid), _) if is_random_uuid(uuid) => ('#', 36),
+            (_, Some(length)) => ('@', length),
+            _ => (first, first.len_utf8()),
+        };
+        masked.push(mark);
+        rest = &rest[length..];
+    }
+    (masked != text).then_some(masked)
+}
+
 /// Seconds since 1970 of `2024-03-01T07:59:59.900Z`; `None` for any other text.
 fn seconds(text: &str) -> Option<f64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
@@ -86,4 +110,13 @@ fn the_clock_is_read_from_text() {
     assert_eq!(seconds("2024-03-01T07:59:59.900Z"), Some(1_709_279_999.9));
     assert_eq!(seconds("2000-02-29T00:00:00.000000Z"), Some(951_782_400.0));
     assert_eq!(seconds("infinity"), None);
+}
+
+#[test]
+fn identifiers_and_moments_are_masked() {
+    let id = "ca35c661-d788-4225-9128-27cae70710b9";
+    assert_eq!(masked(&format!("{id}-open")).as_deref(), Some("#-open"));
+    let data = r#"{"openWindowTimestamp": "2026-11-22T08:09:41.721076865Z"}"#;
+    assert_eq!(masked(data).as_deref(), Some(r#"{"openWindowTimestamp": "@"}"#));
+    assert_eq!(masked("ad-hoc-1 Z"), None);
 }

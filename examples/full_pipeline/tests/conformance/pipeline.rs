@@ -120,6 +120,7 @@ pub(crate) async fn run(scenario: &Scenario, server: &Postgres) -> Result<Receiv
             run_script(&mut sql, script).await?;
             sql.execute(&format!("INSERT INTO public.{MARKER} VALUES ({n})")).await?;
             markers = markers.wait(n).await?;
+            tokio::time::sleep(scenario.phase).await;
         }
         tokio::time::sleep(scenario.settle).await;
         stopper.stop();

@@ -18,7 +18,8 @@ pub(crate) struct Scenario {
     pub(crate) properties: String,
     pub(crate) setup: String,
     pub(crate) streams: Vec<String>,
-    /// How long Debezium was left running after the last script.
+    /// How long Debezium was left running after each script, and after the last one.
+    pub(crate) phase: Duration,
     pub(crate) settle: Duration,
     pub(crate) records: Vec<Golden>,
     pub(crate) schemas: HashMap<String, GoldenSchema>,
@@ -87,11 +88,14 @@ impl Scenario {
             .map(|name| text(&name))
             .collect();
         let schemas: Vec<GoldenSchema> = lines(&text("schemas.jsonl"));
-        let settle = fs::read_to_string(folder.join("harness.properties")).unwrap_or_default();
-        let settle = settle.lines().find_map(|line| line.trim().strip_prefix("settle.ms="));
-        let settle = settle.map_or(0, |millis| millis.parse().unwrap());
+        let waits = fs::read_to_string(folder.join("harness.properties")).unwrap_or_default();
+        let wait = |key| {
+            let millis = waits.lines().find_map(|line| line.trim().strip_prefix(key));
+            Duration::from_millis(millis.map_or(0, |millis| millis.parse().unwrap()))
+        };
         Self {
-            settle: Duration::from_millis(settle),
+            phase: wait("phase.ms="),
+            settle: wait("settle.ms="),
             properties: text("connector.properties"),
             setup: text("setup.sql"),
             streams,

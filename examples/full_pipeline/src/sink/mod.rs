@@ -2,6 +2,7 @@
 //!
 //! Objects appear exactly once: see the `partition` module for the three steps.
 
+mod ahead;
 mod attend;
 mod consumer;
 mod content;
@@ -146,6 +147,7 @@ impl Sink {
         let mut session = Session::new(
             shared,
             &self.config,
+            &self.login,
             self.registry.as_ref(),
             self.dead_letters.as_ref(),
             &consumer,
@@ -237,6 +239,7 @@ impl Step<'_> {
             Self::Look => {
                 session.forget_revoked().await;
                 session.read_again()?;
+                session.look_ahead().await?;
                 session.poll().await
             }
             Self::Close => session.close_all("asked for").await,

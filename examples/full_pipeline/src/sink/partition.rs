@@ -24,6 +24,8 @@ use crate::{
 /// S3 takes no longer key, and hardly a file system a longer name.
 const LONGEST_PATH: usize = 1024;
 const LONGEST_NAME: usize = 255;
+/// Looks at the clock without a new record until one asks what is still to come.
+const QUIET: u32 = 10;
 /// Objects of one rotation that are completed at the same time.
 const AT_ONCE: usize = 4;
 
@@ -61,6 +63,8 @@ pub(super) struct Partition {
     /// Where they are in that list.
     places: HashMap<Kind, usize>,
     path: String,
+    /// The last offset handled when the clock was last looked at, and how often it was the same.
+    quiet: (Option<i64>, u32),
     /// Value, key and headers as their files hold them, where they are not copied.
     texts: [Vec<u8>; 3],
 }
@@ -119,6 +123,7 @@ impl Partition {
             open: Vec::new(),
             places: HashMap::new(),
             path: String::new(),
+            quiet: (None, 0),
             texts: Default::default(),
         }
     }
@@ -238,6 +243,42 @@ impl Partition {
         now: SystemTime,
     ) -> Result<(), Error> {
         if self.rotation.due(now) {
+            self.close(reason(self.rotation.reason()), shared, commit, now).await?;
+        }
+        Ok(())
+    }
+
+    /// The offsets up to an announced end, if the last of them have not come for a while. To be asked
+    /// at every look at the clock.
+    pub(super) fn awaited(&mut self) -> Option<(i64, i64)> {
+        if !self.is_bound() {
+            return None;
+        }
+        let (before, times) = self.quiet;
+        let handled = self.rotation.end();
+        self.quiet = (handled, if handled == before { times + 1 } else { 0 });
+        if self.quiet.1 < QUIET {
+            return None;
+        }
+        self.quiet.1 = 0;
+        let next = handled.map_or_else(|| self.plan.resume(), |handled| handled + 1);
+        self.plan.announced_end().filter(|end| next <= *end).map(|end| (next, end))
+    }
+
+    /// Nothing is left in the log below `position`. Closes everything if an announced end lies there.
+    pub(super) async fn passed(
+        &mut self,
+        position: i64,
+        shared: &Shared,
+        commit: &(dyn Commit + Sync),
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        if self.rotation.passed(position) {
+            tracing::info!(
+                "{}/{}: the last records that were announced are gone from the log",
+                self.topic,
+                self.partition
+            );
             self.close(reason(self.rotation.reason()), shared, commit, now).await?;
         }
         Ok(())

@@ -17,6 +17,7 @@ use registry_client::{Client as Registry, SchemaId};
 use s3_partitioner::CommitPlan;
 
 use super::{
+    ahead::{self, Gap},
     attend::Missed,
     consumer::{self, Context},
     dead_letter::{self, DeadLetters},
@@ -29,6 +30,7 @@ use super::{
 use crate::{
     config::{Converter, NullValues, SinkConfig},
     error::{Error, Part},
+    iam::Login,
 };
 
 const ANSWER: Duration = Duration::from_secs(10);
@@ -37,6 +39,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(super) struct Session<'s> {
     shared: Shared,
     config: &'s SinkConfig,
+    login: &'s Login,
     registry: Option<&'s Registry>,
     dead_letters: Option<&'s DeadLetters>,
     consumer: &'s StreamConsumer<Context>,
@@ -83,6 +86,7 @@ impl<'s> Session<'s> {
     pub(super) fn new(
         shared: Shared,
         config: &'s SinkConfig,
+        login: &'s Login,
         registry: Option<&'s Registry>,
         dead_letters: Option<&'s DeadLetters>,
         consumer: &'s StreamConsumer<Context>,
@@ -90,6 +94,7 @@ impl<'s> Session<'s> {
         Self {
             shared,
             config,
+            login,
             registry,
             dead_letters,
             consumer,
@@ -319,6 +324,31 @@ impl<'s> Session<'s> {
             };
             let polled = partition.poll(&self.shared, &commit, now).await;
             self.settle(&topic, number, polled).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes what waits for an announced end that is no longer in the log.
+    pub(super) async fn look_ahead(&mut self) -> Result<(), Error> {
+        let mut gaps = Vec::new();
+        for (topic, all) in &mut self.partitions {
+            for (number, partition) in all {
+                if let Some((from, to)) = partition.awaited() {
+                    gaps.push(Gap { topic: topic.clone(), partition: *number, from, to });
+                }
+            }
+        }
+        for gap in gaps {
+            if !ahead::is_empty(self.config, self.login, gap.clone()).await? {
+                continue;
+            }
+            let Gap { topic, partition: number, to, .. } = gap;
+            let commit = Committer { consumer: self.consumer, topic: &topic, partition: number };
+            let all = self.partitions.get_mut(&topic);
+            let Some(partition) = all.and_then(|all| all.get_mut(&number)) else { continue };
+            let now = SystemTime::now();
+            let passed = partition.passed(to + 1, &self.shared, &commit, now).await;
+            self.settle(&topic, number, passed).await?;
         }
         Ok(())
     }

@@ -62,7 +62,7 @@ fn main() {
     let table = &scenario.table;
     let (keys, values) = (table.key_schema().unwrap(), table.value_schema());
     let writers = (JsonWriter::new(keys, false), JsonWriter::new(values, false));
-    let (mut scratch, mut json) = (Scratch::new(), String::new());
+    let (mut scratch, mut json) = (Scratch::new(), Vec::new());
     group.bench_function("insert_text_json", |b| {
         b.iter(|| {
             json.clear();

@@ -41,7 +41,8 @@ pub(crate) fn default_value(
 
 fn converted(kind: &Kind, text: &str, reading: Reading) -> Option<DefaultValue> {
     let mut scratch = ValueScratch::default();
-    Some(match convert(kind, Raw::Text(text.as_bytes()), reading, &mut scratch).ok()? {
+    let value = convert(kind, Raw::Text(text.as_bytes()), reading, &mut scratch).ok()?;
+    Some(match value.with_str() {
         Scalar::Bool(value) => DefaultValue::Boolean(value),
         Scalar::Int(value) => DefaultValue::Integer(value.into()),
         Scalar::Long(value) => DefaultValue::Integer(value),
@@ -50,7 +51,9 @@ fn converted(kind: &Kind, text: &str, reading: Reading) -> Option<DefaultValue> 
         Scalar::Text(value) => DefaultValue::Text(value.to_owned()),
         Scalar::Bytes(value) => DefaultValue::Bytes(value.to_owned()),
         // Structs have no default: KAFKA-12694 makes Connect refuse them.
-        Scalar::Null | Scalar::VariableDecimal { .. } | Scalar::Point { .. } => return None,
+        Scalar::Null | Scalar::Utf8(_) | Scalar::VariableDecimal { .. } | Scalar::Point { .. } => {
+            return None;
+        }
     })
 }
 

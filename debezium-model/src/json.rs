@@ -129,119 +129,100 @@ impl Json {
     }
 }
 
-/// Appends a whole number.
-#[cfg(feature = "avro")]
-pub(crate) fn push_integer(value: i64, out: &mut String) {
-    if value < 0 {
-        out.push('-');
-    }
-    push_unsigned(value.unsigned_abs(), out);
-}
-
-/// Appends a whole number without sign; by hand, because there are many in every record.
-pub(crate) fn push_unsigned(value: u64, out: &mut String) {
-    let mut digits = [0; 20];
-    let mut rest = value;
-    let mut start = digits.len();
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        start -= 1;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.push_str(digits.get(start..).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or(""));
-}
-
 /// Appends a number as Java's `Double.toString` prints it.
 pub(crate) fn push_double(value: f64, out: &mut String) {
-    let two = |out: &mut String| write!(out, "{value:.1e}");
-    push_java(value, |out| write!(out, "{value:e}"), two, out);
+    out.push_str(java_double(value).as_str());
 }
 
 /// Appends a number as Java's `Float.toString` prints it.
 pub(crate) fn push_float(value: f32, out: &mut String) {
-    let two = |out: &mut String| write!(out, "{value:.1e}");
-    push_java(f64::from(value), |out| write!(out, "{value:e}"), two, out);
+    out.push_str(java_float(value).as_str());
+}
+
+/// A number as Java's `Double.toString` prints it.
+pub(crate) fn java_double(value: f64) -> ShortText {
+    java(value, |out| write!(out, "{value:e}"), |out| write!(out, "{value:.1e}"))
+}
+
+/// A number as Java's `Float.toString` prints it.
+pub(crate) fn java_float(value: f32) -> ShortText {
+    java(f64::from(value), |out| write!(out, "{value:e}"), |out| write!(out, "{value:.1e}"))
 }
 
 /// Java prints the shortest digits that read back, plain from 10^-3 to 10^7 and as `d.ddE±x`
-/// outside; `shortest` is Rust's `d.ddde±x` of the same value, written behind the text first. It
-/// prints at least two digits, which differ from the only one among the least numbers: `two`.
-fn push_java(
+/// outside; `shortest` is Rust's `d.ddde±x` of the same value. It prints at least two digits, which
+/// differ from the only one among the least numbers: `two`.
+fn java(
     value: f64,
-    shortest: impl FnOnce(&mut String) -> std::fmt::Result,
-    two: impl FnOnce(&mut String) -> std::fmt::Result,
-    out: &mut String,
-) {
+    shortest: impl FnOnce(&mut ShortText) -> std::fmt::Result,
+    two: impl FnOnce(&mut ShortText) -> std::fmt::Result,
+) -> ShortText {
+    let (mut digits, mut out) = (ShortText::default(), ShortText::default());
+    // There is room for every number.
+    let _ = shortest(&mut digits);
+    // Only the least numbers have a nearer one of two digits.
+    let is_least = value.abs() < f64::from(f32::MIN_POSITIVE) && value != 0.0;
+    if is_least && !digits.as_str().contains('.') {
+        digits = ShortText::default();
+        let _ = two(&mut digits);
+    }
+    let _ = print_java(value, digits.as_str(), &mut out);
+    out
+}
+
+fn print_java(value: f64, shortest: &str, out: &mut ShortText) -> std::fmt::Result {
     if !value.is_finite() {
-        out.push_str(if value.is_nan() {
+        return out.write_str(if value.is_nan() {
             "NaN"
         } else if value > 0.0 {
             "Infinity"
         } else {
             "-Infinity"
         });
-        return;
     }
-    let mut buffer = Digits::default();
-    let start = out.len();
-    // Writing to a string cannot fail.
-    let _ = shortest(out);
-    // Only the least numbers have a nearer one of two digits.
-    if value.abs() < f64::from(f32::MIN_POSITIVE) && value != 0.0 {
-        let has_one = out.get(start..).is_some_and(|text| !text.contains('.'));
-        if has_one {
-            out.truncate(start);
-            let _ = two(out);
-        }
-    }
-    buffer.take(out.get(start..).unwrap_or_default());
-    out.truncate(start);
-    let shortest = buffer.as_str();
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if !(-3..7).contains(&exponent) {
-        out.push_str(mantissa);
-        out.push_str(if mantissa.contains('.') { "E" } else { ".0E" });
-        let _ = write!(out, "{exponent}");
-        return;
+        let letter = if mantissa.contains('.') { "E" } else { ".0E" };
+        return write!(out, "{mantissa}{letter}{exponent}");
     }
     if mantissa.starts_with('-') {
-        out.push('-');
+        out.write_char('-')?;
     }
     let mut digits = mantissa.chars().filter(char::is_ascii_digit).peekable();
     if let Ok(exponent) = usize::try_from(exponent) {
-        (0..=exponent).for_each(|_| out.push(digits.next().unwrap_or('0')));
-        out.push('.');
+        (0..=exponent).try_for_each(|_| out.write_char(digits.next().unwrap_or('0')))?;
+        out.write_char('.')?;
         if digits.peek().is_none() {
-            out.push('0');
+            out.write_char('0')?;
         }
     } else {
-        out.push_str("0.");
-        (1..-exponent).for_each(|_| out.push('0'));
+        out.write_str("0.")?;
+        (1..-exponent).try_for_each(|_| out.write_char('0'))?;
     }
-    out.extend(digits);
+    digits.try_for_each(|digit| out.write_char(digit))
 }
 
-/// Room for the shortest digits of any float: 17 of them, sign, point and exponent.
+/// Room for any float: 17 digits, sign, point and exponent.
 #[derive(Default)]
-struct Digits {
+pub(crate) struct ShortText {
     bytes: [u8; 32],
     len: usize,
 }
 
-impl Digits {
-    fn take(&mut self, text: &str) {
-        for (target, byte) in self.bytes.iter_mut().zip(text.bytes()) {
-            *target = byte;
-            self.len += 1;
-        }
-    }
-
-    fn as_str(&self) -> &str {
+impl ShortText {
+    pub(crate) fn as_str(&self) -> &str {
         self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("0")
+    }
+}
+
+impl std::fmt::Write for ShortText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.len + text.len();
+        let room = self.bytes.get_mut(self.len..end).ok_or(std::fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
     }
 }
 
@@ -276,19 +257,23 @@ fn push_escaped(c: char, out: &mut String) {
     match c {
         '"' => out.push_str("\\\""),
         '\\' => out.push_str("\\\\"),
-        '\u{8}' => out.push_str("\\b"),
-        '\t' => out.push_str("\\t"),
-        '\n' => out.push_str("\\n"),
-        '\u{c}' => out.push_str("\\f"),
-        '\r' => out.push_str("\\r"),
-        c if c < ' ' => {
-            out.push_str("\\u00");
-            out.push(if c < '\u{10}' { '0' } else { '1' });
-            out.extend(char::from_digit(u32::from(c) % 16, 16).map(|c| c.to_ascii_uppercase()));
-        }
+        '\0'..' ' => out.push_str(u8::try_from(c).map_or("", control)),
         c => out.push(c),
     }
 }
+
+/// How a control character is written.
+pub(crate) fn control(byte: u8) -> &'static str {
+    CONTROLS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+#[rustfmt::skip]
+static CONTROLS: [&str; 32] = [
+    "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007",
+    "\\b", "\\t", "\\n", "\\u000B", "\\f", "\\r", "\\u000E", "\\u000F",
+    "\\u0010", "\\u0011", "\\u0012", "\\u0013", "\\u0014", "\\u0015", "\\u0016", "\\u0017",
+    "\\u0018", "\\u0019", "\\u001A", "\\u001B", "\\u001C", "\\u001D", "\\u001E", "\\u001F",
+];
 
 #[cfg(test)]
 mod tests {
@@ -308,11 +293,6 @@ mod tests {
             super::push_quoted_text(text, &mut whole);
             super::push_quoted(text.chars(), &mut single);
             assert_eq!(whole, single);
-        }
-        for value in [0, 7, -1, i64::MAX, i64::MIN] {
-            let mut out = String::new();
-            super::push_integer(value, &mut out);
-            assert_eq!(out, value.to_string());
         }
     }
 

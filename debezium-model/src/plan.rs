@@ -1,9 +1,12 @@
 //! The compiled way from the columns of a change to framed Avro records.
 
+mod common;
+mod digits;
 mod headers;
 mod metadata;
 mod outbox;
 mod placeholder;
+mod quote;
 mod row;
 mod streams;
 mod transcode;
@@ -493,7 +496,7 @@ impl Plan {
             }
             Image::Neither => out.extend_from_slice(&[row::ABSENT; 2]),
         }
-        self.inner.metadata.envelope(op, source, &mut buffers.text, out);
+        self.inner.metadata.envelope(op, source, out);
         Ok(lost)
     }
 

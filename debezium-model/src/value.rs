@@ -9,6 +9,7 @@ mod java_date;
 mod net;
 mod print;
 mod temporal;
+mod usual;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -19,9 +20,15 @@ use crate::kind::{Days, Decimal, Kind, TextType, TimeUnit};
 use crate::mapping::{BinaryMode, HstoreMode, IntervalMode};
 
 pub(crate) use array::{ArrayItem, Elements};
+#[cfg(feature = "avro")]
+pub(crate) use decimal::{fewest_bytes, small_decimal};
 pub(crate) use hstore::Pairs;
+#[cfg(feature = "avro")]
+pub(crate) use net::is_uuid;
 pub(crate) use net::push_hex;
 pub(crate) use temporal::{civil_from_days, days_from_civil};
+#[cfg(feature = "avro")]
+pub(crate) use temporal::{usual_micros, usual_utc};
 
 /// The bytes of a column that is neither null nor unchanged.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +48,8 @@ pub(crate) enum Scalar<'a> {
     Float(f32),
     Double(f64),
     Text(&'a str),
+    /// Text, too, whose bytes were checked in a cheaper way than a `str` takes.
+    Utf8(&'a [u8]),
     Bytes(&'a [u8]),
     VariableDecimal {
         scale: i32,
@@ -50,6 +59,16 @@ pub(crate) enum Scalar<'a> {
         x: f64,
         y: f64,
     },
+}
+
+impl Scalar<'_> {
+    /// The value with its text as a `str`, if it is one.
+    pub(crate) fn with_str(self) -> Self {
+        match self {
+            Self::Utf8(bytes) => std::str::from_utf8(bytes).map_or(self, Self::Text),
+            other => other,
+        }
+    }
 }
 
 /// What is done about values that Debezium does not give as they are.
@@ -119,23 +138,24 @@ pub(crate) fn convert<'a>(
         Kind::Time(unit) => temporal::time(*unit, raw, exact, &mut scratch.text)?,
         Kind::TimeTz => temporal::time_tz(raw, exact, &mut scratch.text)?,
         Kind::Timestamp(unit) => temporal::timestamp(*unit, raw, exact, &mut scratch.text)?,
-        Kind::TimestampTz(digits) => temporal::timestamp_tz(*digits, raw, &mut scratch.text)?,
+        Kind::TimestampTz(digits) => {
+            temporal::timestamp_tz(*digits, raw, &mut scratch.bytes, &mut scratch.text)?
+        }
         Kind::Interval(mode) => temporal::interval(*mode, raw, &mut scratch.text)?,
         Kind::Text(_) | Kind::Name | Kind::Enum(_) => {
             let (Raw::Text(bytes) | Raw::Binary(bytes)) = raw;
-            Scalar::Text(utf8(bytes)?)
+            Scalar::Utf8(utf8(bytes)?)
         }
         Kind::Char => Scalar::Text(char_type(raw, &mut scratch.text)?),
         Kind::Versioned(_) => match raw {
-            Raw::Text(bytes) => Scalar::Text(utf8(bytes)?),
-            Raw::Binary([1, bytes @ ..]) => Scalar::Text(utf8(bytes)?),
+            Raw::Text(bytes) | Raw::Binary([1, bytes @ ..]) => Scalar::Utf8(utf8(bytes)?),
             Raw::Binary(_) => return Err(ErrorKind::MalformedBinary),
         },
         Kind::Opaque(_) => match raw {
-            Raw::Text(bytes) => Scalar::Text(utf8(bytes)?),
+            Raw::Text(bytes) => Scalar::Utf8(utf8(bytes)?),
             Raw::Binary(_) => return Err(ErrorKind::UnsupportedBinary),
         },
-        Kind::Uuid => Scalar::Text(net::uuid(raw, &mut scratch.text)?),
+        Kind::Uuid => Scalar::Utf8(net::uuid(raw, &mut scratch.bytes)?),
         Kind::Inet => Scalar::Text(net::address(raw, false, &mut scratch.text)?),
         Kind::Cidr => Scalar::Text(net::address(raw, true, &mut scratch.text)?),
         Kind::MacAddr => Scalar::Text(net::mac(raw, &mut scratch.text)?),
@@ -212,7 +232,13 @@ fn malformed(raw: Raw<'_>) -> ErrorKind {
     }
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, ErrorKind> {
+/// The bytes, if they are UTF-8. Most are ASCII, which is seen sooner.
+#[inline]
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&[u8], ErrorKind> {
+    if bytes.is_ascii() { Ok(bytes) } else { utf8_str(bytes).map(str::as_bytes) }
+}
+
+fn utf8_str(bytes: &[u8]) -> Result<&str, ErrorKind> {
     std::str::from_utf8(bytes).map_err(|_| ErrorKind::InvalidUtf8)
 }
 
@@ -221,8 +247,35 @@ fn ascii(bytes: &[u8]) -> Result<&str, ErrorKind> {
     std::str::from_utf8(bytes).map_err(|_| ErrorKind::MalformedText)
 }
 
-fn integer<T: std::str::FromStr>(text: &[u8]) -> Result<T, ErrorKind> {
-    ascii(text)?.parse().map_err(|_| ErrorKind::MalformedText)
+/// A whole number. All of up to 18 digits fit 64 bits, so that nothing is left to check on the way.
+#[inline]
+fn integer<T: TryFrom<i64>>(text: &[u8]) -> Result<T, ErrorKind> {
+    let value = match small_integer(text) {
+        Some(value) => value,
+        None => ascii(text)?.parse().map_err(|_| ErrorKind::MalformedText)?,
+    };
+    T::try_from(value).map_err(|_| ErrorKind::MalformedText)
+}
+
+/// One to 18 digits.
+#[inline]
+pub(crate) fn small_integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if !(1..=18).contains(&digits.len()) {
+        return None;
+    }
+    let mut value = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if negative { -value } else { value })
 }
 
 /// The bytes of a type whose binary form has one length.
@@ -234,7 +287,7 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ErrorKind> {
 /// (`charout` in the server sources).
 fn char_type<'a>(raw: Raw<'a>, text: &'a mut String) -> Result<&'a str, ErrorKind> {
     match raw {
-        Raw::Text(bytes) => utf8(bytes),
+        Raw::Text(bytes) => utf8_str(bytes),
         Raw::Binary([0]) => Ok(""),
         Raw::Binary(&[byte]) if byte >= 0x80 => {
             text.clear();
@@ -244,7 +297,7 @@ fn char_type<'a>(raw: Raw<'a>, text: &'a mut String) -> Result<&'a str, ErrorKin
             }
             Ok(text)
         }
-        Raw::Binary(bytes @ [_]) => utf8(bytes),
+        Raw::Binary(bytes @ [_]) => utf8_str(bytes),
         Raw::Binary(_) => Err(ErrorKind::MalformedBinary),
     }
 }

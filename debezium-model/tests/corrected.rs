@@ -28,9 +28,9 @@ fn records(table: &Table, change: &Change<'_>) -> Result<Vec<(Value, Value)>, Er
     table.plan().encode(change, &source, ids, &mut Scratch::new(), &mut |record| {
         let read = |schema, bytes: Option<&[u8]>| {
             let Some(bytes) = bytes else { return Value::Null };
-            let mut text = String::new();
+            let mut text = Vec::new();
             JsonWriter::new(schema, false).write(&bytes[5..], &mut text).unwrap();
-            serde_json::from_str(&text).unwrap()
+            serde_json::from_slice(&text).unwrap()
         };
         let key = table.key_schema().map_or(Value::Null, |schema| read(schema, record.key));
         records.push((key, read(table.value_schema(), record.value)));

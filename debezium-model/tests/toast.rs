@@ -22,7 +22,7 @@ fn table(mapping: &Mapping) -> Table {
 
 /// The new row, and how many values were missing.
 fn after(table: &Table, change: &Change<'_>) -> Result<(Value, usize), Error> {
-    let (mut text, mut missing) = (String::new(), 0);
+    let (mut text, mut missing) = (Vec::new(), 0);
     let (ids, source) = (SchemaIds::new(Some(1), 2), SourceBlock::new("d", 1, 1));
     table.plan().encode(change, &source, ids, &mut Scratch::new(), &mut |record| {
         missing = record.unavailable;
@@ -30,7 +30,7 @@ fn after(table: &Table, change: &Change<'_>) -> Result<(Value, usize), Error> {
         writer.write(&record.value.unwrap()[5..], &mut text).unwrap();
         ControlFlow::Continue(())
     })?;
-    let record: Value = serde_json::from_str(&text).unwrap();
+    let record: Value = serde_json::from_slice(&text).unwrap();
     Ok((record["after"].clone(), missing))
 }
 

@@ -116,9 +116,10 @@ fn check(message: Option<&[u8]>, (schema, writer): &(Schema, JsonWriter)) {
         Ok(frame) => {
             let outcome = avro_wire::decode::<Read>(frame.datum, schema);
             assert!(outcome.is_ok(), "{outcome:?}: {:?}", frame.datum);
-            let mut text = String::new();
+            let mut text = Vec::new();
             let outcome = writer.write(frame.datum, &mut text);
             assert!(outcome.is_ok(), "{outcome:?}: {:?}", frame.datum);
+            assert!(std::str::from_utf8(&text).is_ok(), "{:?}", frame.datum);
         }
         Err(error) => panic!("{error}: {message:?}"),
     }

@@ -26,7 +26,10 @@ fn optional<'a>(column: &Column<'a>, out: &mut Vec<u8>) -> Option<&'a str> {
 }
 
 fn number(digits: &[u8]) -> i64 {
-    digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
+    digits.iter().fold(0, |number, digit| {
+        assert!(digit.is_ascii_digit());
+        number * 10 + i64::from(digit - b'0')
+    })
 }
 
 /// A numeric(12,2): at most 64 bits.
@@ -49,6 +52,7 @@ fn decimal(text: &str, out: &mut Vec<u8>) {
 fn micros(text: &str) -> i64 {
     let bytes = text.as_bytes();
     let (year, month, day) = (number(&bytes[..4]), number(&bytes[5..7]), number(&bytes[8..10]));
+    assert!((1..=12).contains(&month) && (1..=31).contains(&day));
     let time = (number(&bytes[11..13]) * 60 + number(&bytes[14..16])) * 60 + number(&bytes[17..19]);
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
@@ -70,29 +74,30 @@ fn zoned(text: &str, out: &mut Vec<u8>) {
 
 /// A text[] without nulls.
 fn tags(text: &str, room: &mut Vec<u8>, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes()[1..text.len() - 1].iter().copied().peekable();
-    let (mut count, mut item) = (0, Vec::new());
+    let mut rest = &text.as_bytes()[1..text.len() - 1];
+    let mut count = 0;
     room.clear();
-    while let Some(first) = rest.peek() {
-        item.clear();
-        if *first == b'"' {
-            rest.next();
-            while let Some(byte) = rest.next() {
-                match byte {
-                    b'"' => break,
-                    b'\\' => item.extend(rest.next()),
-                    byte => item.push(byte),
-                }
-            }
-        } else {
-            while let Some(byte) = rest.next_if(|byte| *byte != b',') {
-                item.push(byte);
-            }
-        }
-        rest.next();
+    while let Some(first) = rest.first() {
         count += 1;
         room.push(2);
-        write_bytes(&item, room);
+        if *first == b'"' {
+            let mut item = Vec::new();
+            let mut bytes = rest[1..].iter();
+            while let Some(byte) = bytes.next() {
+                match byte {
+                    b'"' => break,
+                    b'\\' => item.extend(bytes.next()),
+                    byte => item.push(*byte),
+                }
+            }
+            write_bytes(&item, room);
+            rest = bytes.as_slice();
+        } else {
+            let end = rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len());
+            write_bytes(&rest[..end], room);
+            rest = &rest[end..];
+        }
+        rest = rest.get(1..).unwrap_or_default();
     }
     if count > 0 {
         write_long(count, out);

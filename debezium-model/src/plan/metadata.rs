@@ -2,10 +2,10 @@
 
 use avro_wire::primitive::{write_long, write_string};
 
-use super::row::{ABSENT, PRESENT};
+use super::row::{ABSENT, PRESENT, put_length};
 use crate::flatten::{AddedField, DeleteHandling, Metadata};
-use crate::json::push_unsigned;
 use crate::op::{Op, Snapshot};
+use crate::plan::digits::push_decimal;
 use crate::source::SourceBlock;
 use crate::table::Table;
 
@@ -52,14 +52,8 @@ impl Metadatas {
     }
 
     /// Everything after the rows of an envelope.
-    pub(super) fn envelope(
-        &self,
-        op: Op,
-        source: &SourceBlock<'_>,
-        text: &mut String,
-        out: &mut Vec<u8>,
-    ) {
-        Self::source(&self.prefix, &self.schema, &self.table, source, text, out);
+    pub(super) fn envelope(&self, op: Op, source: &SourceBlock<'_>, out: &mut Vec<u8>) {
+        Self::source(&self.prefix, &self.schema, &self.table, source, out);
         Self::transaction(source, out);
         write_string(op.code(), out);
         for index in 1..=3 {
@@ -73,7 +67,6 @@ impl Metadatas {
         schema: &str,
         table: &str,
         source: &SourceBlock<'_>,
-        text: &mut String,
         out: &mut Vec<u8>,
     ) {
         write_string(source.version, out);
@@ -84,7 +77,11 @@ impl Metadatas {
         out.push(ABSENT);
         write_string(source.snapshot.as_str(), out);
         write_string(source.db, out);
-        optional_text(Some(sequence(source, text)), out);
+        out.push(PRESENT);
+        let place = out.len();
+        out.push(0);
+        push_sequence(source, out);
+        put_length(out.len() - place - 1, place, out);
         optional_long(Some(source.ts_us), out);
         optional_long(Some(source.ts_us.saturating_mul(1000)), out);
         write_string(schema, out);
@@ -183,18 +180,24 @@ fn processed(source: &SourceBlock<'_>, index: usize) -> i64 {
 
 /// JSON text of the last commit and this position.
 pub(super) fn sequence<'t>(source: &SourceBlock<'_>, text: &'t mut String) -> &'t str {
-    text.clear();
+    let mut bytes = std::mem::take(text).into_bytes();
+    bytes.clear();
+    push_sequence(source, &mut bytes);
+    *text = String::from_utf8(bytes).unwrap_or_default();
+    text
+}
+
+fn push_sequence(source: &SourceBlock<'_>, out: &mut Vec<u8>) {
     match source.last_commit_lsn {
         Some(commit) => {
-            text.push_str("[\"");
-            push_unsigned(commit, text);
-            text.push_str("\",\"");
+            out.extend_from_slice(b"[\"");
+            push_decimal(commit, out);
+            out.extend_from_slice(b"\",\"");
         }
-        None => text.push_str("[null,\""),
+        None => out.extend_from_slice(b"[null,\""),
     }
-    push_unsigned(source.lsn, text);
-    text.push_str("\"]");
-    text
+    push_decimal(source.lsn, out);
+    out.extend_from_slice(b"\"]");
 }
 
 pub(super) fn optional_text(value: Option<&str>, out: &mut Vec<u8>) {

@@ -111,11 +111,16 @@ impl Reader<'_> {
         Ok(out)
     }
 
+    fn json(&self, schema: &ConnectSchema, place: usize) -> Result<String, Error> {
+        let mut text = Vec::new();
+        super::JsonWriter::new(schema, false).write(&self.datum(place)?, &mut text)?;
+        String::from_utf8(text).map_err(|_| self.error(ErrorKind::InvalidUtf8, ""))
+    }
+
     /// A column as JSON, without the quotes of a text.
     fn text(&self, name: &str) -> Result<Option<String>, Error> {
         let (column, place) = self.find(name)?;
-        let mut text = String::new();
-        super::JsonWriter::new(&schema(column)?, false).write(&self.datum(place)?, &mut text)?;
+        let text = self.json(&schema(column)?, place)?;
         Ok(match serde_json::from_str(&text).map_err(Error::json)? {
             Value::Null => None,
             Value::Text(text) => Some(text),
@@ -124,9 +129,8 @@ impl Reader<'_> {
     }
 
     fn millis(&self, column: &MappedColumn, place: usize) -> Result<i64, Error> {
-        let mut text = String::new();
         let schema = schema(column)?;
-        super::JsonWriter::new(&schema, false).write(&self.datum(place)?, &mut text)?;
+        let text = self.json(&schema, place)?;
         let number: i64 =
             text.parse().map_err(|_| self.error(ErrorKind::OutOfRange, column.def.name()))?;
         Ok(match schema.name() {

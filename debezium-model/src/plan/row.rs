@@ -8,6 +8,7 @@ use pgoutput::Column;
 use crate::error::ErrorKind;
 use crate::kind::Kind;
 use crate::mapping::{Fidelity, HstoreMode, Unrepresentable};
+use crate::plan::common;
 use crate::plan::placeholder::placeholder;
 use crate::plan::treat::{self, Treat};
 use crate::rules::Rule;
@@ -151,6 +152,9 @@ impl Row {
                 slot.write_null(out)?;
                 continue;
             };
+            if slot.treat.is_none() && common::write(&slot.kind, slot.branch, raw, out).is_some() {
+                continue;
+            }
             let start = out.len();
             out.extend(slot.branch);
             match write_value(slot, raw, streaming, buffers, out) {
@@ -325,11 +329,11 @@ impl Array<'_> {
         out: &mut Vec<u8>,
     ) -> Result<Written, ErrorKind> {
         let exact = self.reading == Reading::Exact;
-        let count = elements.count(&mut buffers.element)?;
-        if count > 0 {
-            write_count(count, out)?;
-        }
+        let start = out.len();
+        out.push(0);
+        let mut count = 0;
         while let Some(item) = elements.next(&mut buffers.element)? {
+            count += 1;
             let scalar = match item {
                 ArrayItem::Nested(inner) if depth > 1 => {
                     match self.write(inner, depth - 1, buffers, out)? {
@@ -340,6 +344,10 @@ impl Array<'_> {
                 // Declared with other dimensions than it has.
                 _ if depth > 1 => return Ok(Written::Null),
                 ArrayItem::Value(raw) => {
+                    let branch = self.nulls.then_some(PRESENT);
+                    if common::write(self.leaf, branch, raw, out).is_some() {
+                        continue;
+                    }
                     match convert(self.leaf, raw, self.reading, &mut buffers.value)? {
                         Scalar::Null if exact => return Ok(Written::Null),
                         scalar => scalar,
@@ -359,7 +367,10 @@ impl Array<'_> {
                 }
             }
         }
-        write_long(0, out);
+        if count > 0 {
+            put_length(count, start, out);
+            out.push(0);
+        }
         Ok(Written::Value)
     }
 }
@@ -389,6 +400,23 @@ fn write_count(count: usize, out: &mut Vec<u8>) -> Result<(), ErrorKind> {
     Ok(())
 }
 
+/// Puts a length or a count in the place of the one byte before what it is of. Most take no more;
+/// for others that moves.
+pub(super) fn put_length(length: usize, place: usize, out: &mut Vec<u8>) {
+    // Nothing in memory is longer.
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let end = out.len();
+    write_long(length, out);
+    if let Some(&[byte]) = out.get(end..) {
+        out.truncate(end);
+        out.iter_mut().skip(place).take(1).for_each(|first| *first = byte);
+    } else {
+        let moved = out.len() - end;
+        out.remove(place);
+        out.get_mut(place..).unwrap_or_default().rotate_right(moved);
+    }
+}
+
 pub(super) fn write_scalar(scalar: &Scalar<'_>, out: &mut Vec<u8>) {
     match *scalar {
         Scalar::Null => {}
@@ -398,7 +426,7 @@ pub(super) fn write_scalar(scalar: &Scalar<'_>, out: &mut Vec<u8>) {
         Scalar::Float(value) => write_float(value, out),
         Scalar::Double(value) => write_double(value, out),
         Scalar::Text(value) => write_string(value, out),
-        Scalar::Bytes(value) => write_bytes(value, out),
+        Scalar::Utf8(value) | Scalar::Bytes(value) => write_bytes(value, out),
         Scalar::VariableDecimal { scale, unscaled } => {
             write_int(scale, out);
             write_bytes(unscaled, out);

@@ -254,11 +254,11 @@ impl EventStream {
         scratch: &'s mut Scratch,
     ) -> Result<KeyAndValue<'s>, Error> {
         self.begin("io.debezium.connector.postgresql.MessageValue", ids, scratch)?;
-        let Scratch { key, value, sequence, .. } = scratch;
+        let Scratch { key, value, .. } = scratch;
         optional_text(Some(prefix), key);
         write_string(Op::Message.code(), value);
         optional_long(Some(source.processed_ns.div_euclid(1_000_000)), value);
-        Metadatas::source(&self.prefix, "", "", source, sequence, value);
+        Metadatas::source(&self.prefix, "", "", source, value);
         Metadatas::transaction(source, value);
         optional_text(Some(prefix), value);
         value.push(PRESENT);

@@ -5,7 +5,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Error, ErrorKind};
-use crate::json::{push_double, push_float, push_integer, push_quoted_text};
+use crate::json::{ShortText, java_double, java_float};
+use crate::plan::digits::push_decimal;
+use crate::plan::quote::quote;
 use crate::schema::{ConnectField, ConnectSchema, ConnectType};
 
 /// Writes the text that Connect's `JsonConverter` gives for a key or a value, from the datum that
@@ -17,9 +19,9 @@ use crate::schema::{ConnectField, ConnectSchema, ConnectType};
 /// let heartbeats = EventStream::heartbeats("cdc", &Mapping::default());
 /// let mut scratch = Scratch::new();
 /// let (_, value) = heartbeats.heartbeat(5, SchemaIds::new(Some(1), 2), &mut scratch)?;
-/// let mut text = String::new();
+/// let mut text = Vec::new();
 /// JsonWriter::new(heartbeats.value_schema(), false).write(&value[5..], &mut text)?;
-/// assert_eq!(text, r#"{"ts_ms":5}"#);
+/// assert_eq!(text, br#"{"ts_ms":5}"#);
 /// # Ok::<(), debezium_model::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -46,8 +48,50 @@ enum Shape {
     Bytes,
     Array(Box<Node>),
     Map(Box<Node>),
-    /// Names quoted, with the colon.
-    Struct(Vec<(String, Node)>),
+    Struct(Vec<Field>),
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    lead: Lead,
+    /// The same with null behind it.
+    null: Lead,
+    node: Node,
+}
+
+/// What comes before a value: brace or comma, the name quoted, the colon.
+#[derive(Clone, Debug)]
+struct Lead {
+    /// The first bytes of it, copied in one go.
+    first: [u8; Self::ONE_GO],
+    /// How many of those it has.
+    count: usize,
+    rest: Vec<u8>,
+}
+
+impl Lead {
+    const ONE_GO: usize = 16;
+
+    fn new(place: usize, name: &str, value: &[u8]) -> Self {
+        let mut text = vec![if place == 0 { b'{' } else { b',' }];
+        quote(name.as_bytes(), &mut text);
+        text.push(b':');
+        text.extend_from_slice(value);
+        let count = text.len().min(Self::ONE_GO);
+        let rest = text.split_off(count);
+        text.resize(Self::ONE_GO, 0);
+        Self { first: text.try_into().unwrap_or_default(), count, rest }
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.count;
+        out.extend_from_slice(&self.first);
+        out.truncate(end);
+        if !self.rest.is_empty() {
+            out.extend_from_slice(&self.rest);
+        }
+    }
 }
 
 impl JsonWriter {
@@ -62,26 +106,28 @@ impl JsonWriter {
         }
     }
 
-    /// Appends the text of a datum: what follows the schema id in a record's key or value. Numbers
-    /// are as Java prints them, bytes and decimals in base64.
+    /// Appends the text of a datum, in UTF-8: what follows the schema id in a record's key or value.
+    /// Numbers are as Java prints them, bytes and decimals in base64.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedDatum`] when the datum was not written with the schema; part of the
-    /// text may have been appended then.
-    pub fn write(&self, datum: &[u8], out: &mut String) -> Result<(), Error> {
+    /// [`ErrorKind::MalformedDatum`] when the datum was not written with the schema; nothing is
+    /// appended then.
+    pub fn write(&self, datum: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let start = out.len();
         let mut reader = Reader::new(datum);
         if let Some(schema) = &self.schema {
-            out.push_str("{\"schema\":");
-            out.push_str(schema);
-            out.push_str(",\"payload\":");
+            out.extend_from_slice(b"{\"schema\":");
+            out.extend_from_slice(schema.as_bytes());
+            out.extend_from_slice(b",\"payload\":");
         }
-        self.node
-            .write(&mut reader, out)
-            .and_then(|()| reader.finish())
-            .map_err(|_| Error::table(ErrorKind::MalformedDatum, &self.name))?;
+        let written = self.node.write(&mut reader, out).and_then(|()| reader.finish().ok());
+        if written.is_none() {
+            out.truncate(start);
+            return Err(Error::table(ErrorKind::MalformedDatum, &self.name));
+        }
         if self.schema.is_some() {
-            out.push('}');
+            out.push(b'}');
         }
         Ok(())
     }
@@ -91,11 +137,9 @@ impl Node {
     fn new(schema: &ConnectSchema) -> Self {
         // The default's branch comes first.
         let branch = i64::from(schema.default_value().is_none());
-        let field = |field: &ConnectField| {
-            let mut name = String::new();
-            push_quoted_text(&field.name, &mut name);
-            name.push(':');
-            (name, Self::new(&field.schema))
+        let field = |(place, field): (usize, &ConnectField)| {
+            let lead = |value| Lead::new(place, &field.name, value);
+            Field { lead: lead(b""), null: lead(b"null"), node: Self::new(&field.schema) }
         };
         let shape = match schema.kind() {
             ConnectType::Int16 | ConnectType::Int32 | ConnectType::Int64 => Shape::Integer,
@@ -106,99 +150,153 @@ impl Node {
             ConnectType::Bytes => Shape::Bytes,
             ConnectType::Array(items) => Shape::Array(Box::new(Self::new(items))),
             ConnectType::Map(values) => Shape::Map(Box::new(Self::new(values))),
-            ConnectType::Struct(fields) => Shape::Struct(fields.iter().map(field).collect()),
+            ConnectType::Struct(fields) => {
+                Shape::Struct(fields.iter().enumerate().map(field).collect())
+            }
         };
         Self { branch: schema.is_optional().then_some(branch), shape }
     }
 
-    fn write(&self, reader: &mut Reader<'_>, out: &mut String) -> Result<(), avro_wire::Error> {
-        if let Some(branch) = self.branch
-            && reader.read_long()? != branch
-        {
-            out.push_str("null");
-            return Ok(());
+    /// Whether null is what comes. `None`, here and below, when the datum has something else.
+    #[inline]
+    fn is_null(&self, reader: &mut Reader<'_>) -> Option<bool> {
+        match self.branch {
+            Some(branch) => Some(reader.read_long().ok()? != branch),
+            None => Some(false),
         }
-        match &self.shape {
-            Shape::Integer => push_integer(reader.read_long()?, out),
-            Shape::Float => {
-                let value = reader.read_float()?;
-                quoted_unless(value.is_finite(), out, |out| push_float(value, out));
+    }
+
+    fn write(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Option<()> {
+        if self.is_null(reader)? {
+            out.extend_from_slice(b"null");
+            return Some(());
+        }
+        self.shape.write(reader, out)
+    }
+}
+
+impl Shape {
+    /// In the code of whoever calls it: most values are of these three shapes.
+    #[inline(always)]
+    fn write(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Self::Integer => integer(reader.read_long().ok()?, out),
+            Self::Text => text(reader, out)?,
+            Self::Boolean => {
+                let text: &[u8] = if reader.read_boolean().ok()? { b"true" } else { b"false" };
+                out.extend_from_slice(text);
             }
-            Shape::Double => {
-                let value = reader.read_double()?;
-                quoted_unless(value.is_finite(), out, |out| push_double(value, out));
+            shape => shape.write_other(reader, out)?,
+        }
+        Some(())
+    }
+
+    /// What there is less of, and what holds values itself.
+    #[inline(never)]
+    fn write_other(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Self::Integer | Self::Text | Self::Boolean => {}
+            Self::Float => {
+                let value = reader.read_float().ok()?;
+                number(java_float(value), value.is_finite(), out);
             }
-            Shape::Boolean => out.push_str(if reader.read_boolean()? { "true" } else { "false" }),
-            Shape::Text => push_quoted_text(reader.read_str()?, out),
-            Shape::Bytes => {
-                out.push('"');
-                STANDARD.encode_string(reader.read_bytes()?, out);
-                out.push('"');
+            Self::Double => {
+                let value = reader.read_double().ok()?;
+                number(java_double(value), value.is_finite(), out);
             }
-            Shape::Array(items) => {
-                out.push('[');
+            Self::Bytes => base64(reader.read_bytes().ok()?, out),
+            Self::Array(items) => {
+                out.push(b'[');
                 blocks(reader, out, |reader, out| items.write(reader, out))?;
-                out.push(']');
+                out.push(b']');
             }
-            Shape::Map(values) => {
-                out.push('{');
+            Self::Map(values) => {
+                out.push(b'{');
                 blocks(reader, out, |reader, out| {
-                    push_quoted_text(reader.read_str()?, out);
-                    out.push(':');
+                    text(reader, out)?;
+                    out.push(b':');
                     values.write(reader, out)
                 })?;
-                out.push('}');
+                out.push(b'}');
             }
-            Shape::Struct(fields) => {
-                let mut open = '{';
-                for (name, field) in fields {
-                    out.push(open);
-                    open = ',';
-                    out.push_str(name);
-                    field.write(reader, out)?;
+            Self::Struct(fields) => {
+                for field in fields {
+                    if field.node.is_null(reader)? {
+                        field.null.write(out);
+                    } else {
+                        field.lead.write(out);
+                        field.node.shape.write(reader, out)?;
+                    }
                 }
-                if open == '{' {
-                    out.push('{');
+                if fields.is_empty() {
+                    out.push(b'{');
                 }
-                out.push('}');
+                out.push(b'}');
             }
         }
-        Ok(())
+        Some(())
     }
+}
+
+#[inline]
+fn integer(value: i64, out: &mut Vec<u8>) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    push_decimal(value.unsigned_abs(), out);
+}
+
+#[inline]
+fn text(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Option<()> {
+    let text = reader.read_bytes().ok()?;
+    if !quote(text, out) {
+        std::str::from_utf8(text).ok()?;
+    }
+    Some(())
 }
 
 /// The items of an array or a map. Every item takes at least a byte: nothing that Debezium puts
 /// there is empty.
 fn blocks(
     reader: &mut Reader<'_>,
-    out: &mut String,
-    mut item: impl FnMut(&mut Reader<'_>, &mut String) -> Result<(), avro_wire::Error>,
-) -> Result<(), avro_wire::Error> {
+    out: &mut Vec<u8>,
+    mut item: impl FnMut(&mut Reader<'_>, &mut Vec<u8>) -> Option<()>,
+) -> Option<()> {
     let mut first = true;
     loop {
-        let count = reader.read_long()?;
+        let count = reader.read_long().ok()?;
         if count == 0 {
-            return Ok(());
+            return Some(());
         }
         if count < 0 {
             // The size of the block, which is only of use for skipping it.
-            reader.read_long()?;
+            reader.read_long().ok()?;
         }
         for _ in 0..count.unsigned_abs() {
             if !std::mem::take(&mut first) {
-                out.push(',');
+                out.push(b',');
             }
             item(reader, out)?;
         }
     }
 }
 
-fn quoted_unless(plain: bool, out: &mut String, push: impl FnOnce(&mut String)) {
-    if plain {
-        push(out);
+/// JSON has no numbers that are not finite; they are text.
+fn number(text: ShortText, finite: bool, out: &mut Vec<u8>) {
+    let text = text.as_str().as_bytes();
+    if finite {
+        out.extend_from_slice(text);
     } else {
-        out.push('"');
-        push(out);
-        out.push('"');
+        quote(text, out);
     }
+}
+
+fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let start = out.len();
+    // Four characters for every three bytes, the last of which may be missing.
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    // There is room for all of them.
+    let _ = STANDARD.encode_slice(bytes, out.get_mut(start..).unwrap_or_default());
+    out.push(b'"');
 }

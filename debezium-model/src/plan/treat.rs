@@ -74,7 +74,7 @@ impl Treat {
         text: &mut String,
         out: &mut Vec<u8>,
     ) {
-        match (*value, self.truncate) {
+        match (value.with_str(), self.truncate) {
             (Scalar::Text(value), truncate) => {
                 let value = match &self.hash {
                     Some((hash, length)) => {

@@ -102,11 +102,11 @@ impl<'a> Elements<'a> {
                         (ArrayItem::Value(Raw::Text(buffer)), tail)
                     }
                     _ => {
-                        let tail = unquoted(text, buffer)?;
-                        if buffer.eq_ignore_ascii_case(b"null") {
+                        let (value, tail) = unquoted(text)?;
+                        if value.eq_ignore_ascii_case(b"null") {
                             (ArrayItem::Null, tail)
                         } else {
-                            (ArrayItem::Value(Raw::Text(buffer)), tail)
+                            (ArrayItem::Value(Raw::Text(value)), tail)
                         }
                     }
                 };
@@ -143,18 +143,6 @@ impl<'a> Elements<'a> {
                 Ok(Some(ArrayItem::Value(Raw::Binary(value))))
             }
         }
-    }
-
-    /// How many elements there are.
-    pub(crate) fn count(mut self, buffer: &mut Vec<u8>) -> Result<usize, ErrorKind> {
-        if let Self::Binary(_, count, _) = self {
-            return Ok(count);
-        }
-        let mut count = 0;
-        while self.next(buffer)?.is_some() {
-            count += 1;
-        }
-        Ok(count)
     }
 }
 
@@ -210,17 +198,14 @@ pub(super) fn unescape<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Result<&'t [u8]
     }
 }
 
-/// Copies an element without quotes, which ends at a comma or brace.
-fn unquoted<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Result<&'t [u8], ErrorKind> {
-    let end = text.iter().position(|byte| matches!(byte, b',' | b'}'));
-    let (value, tail) =
-        end.and_then(|end| text.split_at_checked(end)).ok_or(ErrorKind::MalformedText)?;
-    if value.is_empty() || value.iter().any(|byte| matches!(byte, b'{' | b'"' | b'\\')) {
-        return Err(ErrorKind::MalformedText);
+/// An element without quotes, which ends at a comma or brace.
+fn unquoted(text: &[u8]) -> Result<(&[u8], &[u8]), ErrorKind> {
+    let special = |byte: &u8| matches!(byte, b',' | b'}' | b'{' | b'"' | b'\\');
+    let end = text.iter().position(special).ok_or(ErrorKind::MalformedText)?;
+    match text.split_at_checked(end) {
+        Some((value @ [_, ..], tail @ [b',' | b'}', ..])) => Ok((value, tail)),
+        _ => Err(ErrorKind::MalformedText),
     }
-    out.clear();
-    out.extend_from_slice(value);
-    Ok(tail)
 }
 
 /// What follows an inner array. Braces are counted, so depth costs nothing.

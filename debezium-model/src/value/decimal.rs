@@ -24,6 +24,13 @@ pub(super) fn numeric<'a>(
     exact: bool,
     scratch: &'a mut ValueScratch,
 ) -> Result<Scalar<'a>, ErrorKind> {
+    if let Decimal::Fixed(_, scale) = mode
+        && let Some(unscaled) = small_decimal(raw, scale)
+    {
+        scratch.bytes.clear();
+        minimal(unscaled, &mut scratch.bytes);
+        return Ok(Scalar::Bytes(&scratch.bytes));
+    }
     let text = match raw {
         Raw::Text(text) => text,
         Raw::Binary(bytes) => {
@@ -48,6 +55,87 @@ pub(super) fn numeric<'a>(
         }
     }
 }
+
+/// The number times 10^scale, where that has at most 18 digits and nothing has to be cut or
+/// looked at twice: nearly every number of a column with a declared scale.
+#[inline]
+pub(crate) fn small_decimal(raw: Raw<'_>, scale: usize) -> Option<i64> {
+    let (negative, magnitude, zeros) = match raw {
+        Raw::Text(text) => {
+            let (negative, text) = match text {
+                [b'-', rest @ ..] => (true, rest),
+                _ => (false, text),
+            };
+            if text.len() > MOST_DIGITS {
+                return None;
+            }
+            let (mut magnitude, mut point) = (0, None);
+            for (at, byte) in text.iter().enumerate() {
+                match byte {
+                    b'0'..=b'9' => magnitude = magnitude * 10 + i64::from(byte - b'0'),
+                    b'.' if point.is_none() => point = Some(at),
+                    _ => return None,
+                }
+            }
+            let fraction = point.map_or(0, |point| text.len() - point - 1);
+            let zeros = scale.checked_sub(fraction)?;
+            let digits = text.len() - usize::from(point.is_some());
+            if digits == 0 || digits + zeros > MOST_DIGITS {
+                return None;
+            }
+            (negative, magnitude, i32::try_from(zeros).ok()?)
+        }
+        Raw::Binary(bytes) => {
+            let numeric = Numeric::read(bytes).ok()?;
+            if numeric.scale != scale || numeric.groups.len() > 4 {
+                return None;
+            }
+            let negative = match numeric.sign {
+                Numeric::PLUS => false,
+                Numeric::MINUS => true,
+                _ => return None,
+            };
+            let mut magnitude = 0;
+            for group in numeric.groups {
+                let group = u16::from_be_bytes(*group);
+                if group > 9999 {
+                    return None;
+                }
+                magnitude = magnitude * 10_000 + i64::from(group);
+            }
+            let groups = i32::try_from(numeric.groups.len()).ok()?;
+            let zeros = 4 * (numeric.weight + 1 - groups) + i32::try_from(scale).ok()?;
+            if 4 * groups + zeros > 18 {
+                return None;
+            }
+            (negative, magnitude, zeros)
+        }
+    };
+    let power = *POWERS.get(usize::try_from(zeros.unsigned_abs()).ok()?)?;
+    let magnitude = if zeros >= 0 {
+        magnitude * power
+    } else if magnitude % power == 0 {
+        magnitude / power
+    } else {
+        return None;
+    };
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// Digits that 64 bits always have room for.
+const MOST_DIGITS: usize = 18;
+
+/// Powers of ten.
+const POWERS: [i64; MOST_DIGITS + 1] = {
+    let mut powers = [1; MOST_DIGITS + 1];
+    let mut at = 1;
+    #[allow(clippy::indexing_slicing, reason = "a constant, so it is checked once")]
+    while at <= MOST_DIGITS {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
 
 /// Binary `money` is a whole number of the smallest unit, text has the currency's decoration.
 /// Two fraction digits either way, as nearly every `lc_monetary` says.
@@ -213,19 +301,18 @@ impl<'a> Digits<'a> {
         out.clear();
         let zeros = self.zeros_to(scale);
         let digits = self.whole.iter().chain(self.fraction).copied();
-        if self.whole.len() + self.fraction.len() + zeros <= 18 {
+        if self.whole.len() + self.fraction.len() + zeros <= MOST_DIGITS {
             let magnitude = digits.fold(0_i64, |value, digit| value * 10 + i64::from(digit - b'0'));
             let magnitude = (0..zeros).fold(magnitude, |value, _| value * 10);
-            let value = if self.negative { -magnitude } else { magnitude };
-            minimal(&value.to_be_bytes(), out);
-            return;
+            return minimal(if self.negative { -magnitude } else { magnitude }, out);
         }
         if self.whole.len() + self.fraction.len() + zeros <= 38 {
             let digits = digits.chain(std::iter::repeat_n(b'0', zeros));
             let magnitude =
                 digits.fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
             let value = if self.negative { -magnitude } else { magnitude };
-            minimal(&value.to_be_bytes(), out);
+            let bytes = value.to_be_bytes();
+            out.extend_from_slice(bytes.get(redundant(&bytes)..).unwrap_or(&bytes));
             return;
         }
         limbs.clear();
@@ -287,26 +374,55 @@ fn redundant(bytes: &[u8]) -> usize {
         .count()
 }
 
-fn minimal(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(bytes.get(redundant(bytes)..).unwrap_or(bytes));
+fn minimal(value: i64, out: &mut Vec<u8>) {
+    let (bytes, count) = fewest_bytes(value);
+    out.extend_from_slice(bytes.get(..count).unwrap_or(&bytes));
 }
 
-/// Prints the binary form as the server prints the value: count of groups, weight of the first,
-/// sign, digits after the point, and the groups of four digits (`numeric_send`).
-fn print_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorKind> {
-    let (header, groups) = bytes.split_first_chunk::<8>().ok_or(ErrorKind::MalformedBinary)?;
-    let (pairs, rest) = groups.as_chunks::<2>();
-    let [c0, c1, w0, w1, s0, s1, d0, d1] = *header;
-    let count = usize::from(u16::from_be_bytes([c0, c1]));
-    let weight = i32::from(i16::from_be_bytes([w0, w1]));
-    let scale = usize::from(u16::from_be_bytes([d0, d1]));
-    if !rest.is_empty() || pairs.len() != count || scale > 0x3fff {
-        return Err(ErrorKind::MalformedBinary);
+/// Big-endian two's complement in as few bytes as it takes, which are the first ones.
+#[inline]
+pub(crate) fn fewest_bytes(value: i64) -> ([u8; 8], usize) {
+    // All bits after the first that are the same as it.
+    let repeated = (value ^ (value >> 63)).leading_zeros() - 1;
+    let left_out = repeated / 8;
+    ((value << (8 * left_out)).to_be_bytes(), 8 - left_out as usize)
+}
+
+/// The binary form: count of groups, weight of the first, sign, digits after the point, and the
+/// groups of four digits (`numeric_send`).
+struct Numeric<'a> {
+    groups: &'a [[u8; 2]],
+    weight: i32,
+    sign: u16,
+    scale: usize,
+}
+
+impl<'a> Numeric<'a> {
+    const PLUS: u16 = 0;
+    const MINUS: u16 = 0x4000;
+
+    #[inline]
+    fn read(bytes: &'a [u8]) -> Result<Self, ErrorKind> {
+        let (header, groups) = bytes.split_first_chunk::<8>().ok_or(ErrorKind::MalformedBinary)?;
+        let (groups, rest) = groups.as_chunks::<2>();
+        let [c0, c1, w0, w1, s0, s1, d0, d1] = *header;
+        let scale = usize::from(u16::from_be_bytes([d0, d1]));
+        let count = usize::from(u16::from_be_bytes([c0, c1]));
+        if !rest.is_empty() || groups.len() != count || scale > 0x3fff {
+            return Err(ErrorKind::MalformedBinary);
+        }
+        let weight = i16::from_be_bytes([w0, w1]).into();
+        Ok(Self { groups, weight, sign: u16::from_be_bytes([s0, s1]), scale })
     }
+}
+
+/// Prints the binary form as the server prints the value.
+fn print_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorKind> {
+    let Numeric { groups, weight, sign, scale } = Numeric::read(bytes)?;
     out.clear();
-    match u16::from_be_bytes([s0, s1]) {
-        0 => {}
-        0x4000 => out.push(b'-'),
+    match sign {
+        Numeric::PLUS => {}
+        Numeric::MINUS => out.push(b'-'),
         0xc000 => out.extend_from_slice(b"NaN"),
         0xd000 => out.extend_from_slice(b"Infinity"),
         0xf000 => out.extend_from_slice(b"-Infinity"),
@@ -318,7 +434,7 @@ fn print_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ErrorKind> {
     // Group `index` has weight `weight - index`; missing ones are zero.
     let group = |at: i32| -> Result<u16, ErrorKind> {
         let index = usize::try_from(weight - at).ok();
-        let value = index.and_then(|index| pairs.get(index)).map_or(0, |p| u16::from_be_bytes(*p));
+        let value = index.and_then(|index| groups.get(index)).map_or(0, |g| u16::from_be_bytes(*g));
         if value > 9999 { Err(ErrorKind::MalformedBinary) } else { Ok(value) }
     };
     if weight < 0 {

@@ -1,7 +1,7 @@
 //! `hstore`: `"key"=>"value", "other"=>NULL`, or a count and length-prefixed pairs.
 
 use super::array::unescape;
-use super::{Raw, utf8};
+use super::{Raw, utf8_str};
 use crate::error::ErrorKind;
 use crate::json::push_quoted_text;
 
@@ -51,7 +51,7 @@ impl<'a> Pairs<'a> {
                 };
                 let tail = unescape(text, buffer)?;
                 *rest = tail.strip_prefix(b"=>").ok_or(ErrorKind::MalformedText)?;
-                utf8(buffer).map(Some)
+                utf8_str(buffer).map(Some)
             }
             Self::Binary(rest, left) => {
                 let Some(next) = left.checked_sub(1) else {
@@ -63,7 +63,7 @@ impl<'a> Pairs<'a> {
                 };
                 *left = next;
                 let key = prefixed(rest)?.ok_or(ErrorKind::MalformedBinary)?;
-                utf8(key).map(Some)
+                utf8_str(key).map(Some)
             }
         }
     }
@@ -82,9 +82,9 @@ impl<'a> Pairs<'a> {
                     return Ok(None);
                 }
                 *rest = unescape(rest, buffer)?;
-                utf8(buffer).map(Some)
+                utf8_str(buffer).map(Some)
             }
-            Self::Binary(rest, _) => prefixed(rest)?.map(utf8).transpose(),
+            Self::Binary(rest, _) => prefixed(rest)?.map(utf8_str).transpose(),
         }
     }
 

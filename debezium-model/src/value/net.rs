@@ -23,28 +23,46 @@ pub(crate) fn push_hex(bytes: &[u8], out: &mut String) {
     }
 }
 
-pub(super) fn uuid<'a>(raw: Raw<'a>, out: &'a mut String) -> Result<&'a str, ErrorKind> {
+pub(super) fn uuid<'a>(raw: Raw<'a>, out: &'a mut Vec<u8>) -> Result<&'a [u8], ErrorKind> {
     match raw {
         Raw::Text(text) => {
-            let shape = text.len() == 36
-                && text.iter().enumerate().all(|(index, &c)| match index {
-                    8 | 13 | 18 | 23 => c == b'-',
-                    _ => nibble(c).is_some(),
-                });
-            if shape { ascii(text) } else { Err(ErrorKind::MalformedText) }
+            if is_uuid(text) {
+                Ok(text)
+            } else {
+                Err(ErrorKind::MalformedText)
+            }
         }
         Raw::Binary(bytes) => {
             let bytes: [u8; 16] = fixed(bytes)?;
             out.clear();
-            for (index, byte) in bytes.iter().enumerate() {
-                if matches!(index, 4 | 6 | 8 | 10) {
-                    out.push('-');
+            for (index, word) in bytes.as_chunks::<2>().0.iter().enumerate() {
+                if matches!(index, 2..=5) {
+                    out.push(b'-');
                 }
-                push_hex(&[*byte], out);
+                out.extend_from_slice(&hex_digits(u16::from_be_bytes(*word)));
             }
             Ok(out)
         }
     }
+}
+
+#[inline]
+pub(crate) fn is_uuid(text: &[u8]) -> bool {
+    let Ok(text) = <&[u8; 36]>::try_from(text) else { return false };
+    // A count takes many bytes at once, where a search for the first that is wrong cannot.
+    let digits = text.iter().map(|c| u8::from(c.is_ascii_hexdigit())).sum::<u8>();
+    let [_, _, _, _, _, _, _, _, a, _, _, _, _, b, _, _, _, _, c, _, _, _, _, d, ..] = text;
+    digits == 32 && [*a, *b, *c, *d] == [b'-'; 4]
+}
+
+/// Four digits, worked out side by side in the bytes of a number.
+fn hex_digits(word: u16) -> [u8; 4] {
+    let word = u32::from(word);
+    let nibbles = word >> 12 | (word & 0xf00) | (word & 0xf0) << 12 | (word & 0xf) << 24;
+    // What is above nine gets a bit to multiply by.
+    let letters = (nibbles + 0x0606_0606) >> 4 & 0x0101_0101;
+    let digits = nibbles + 0x3030_3030 + letters * u32::from(b'a' - b'0' - 10);
+    digits.to_le_bytes()
 }
 
 /// `macaddr` and `macaddr8`: pairs of digits between colons.
@@ -172,7 +190,33 @@ fn print(out: &mut String, arguments: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Raw, address};
+    use super::{Raw, address, hex_digits, uuid};
+
+    #[test]
+    fn hexadecimal_digits() {
+        for word in 0..=u16::MAX {
+            assert_eq!(hex_digits(word), *format!("{word:04x}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_shape_of_a_uuid() {
+        let text = *b"a0eebc99-9C0b-4ef8-bb6d-6bb9bd380a11";
+        let mut out = Vec::new();
+        assert_eq!(uuid(Raw::Text(&text), &mut out), Ok(&text[..]));
+        for at in 0..text.len() {
+            for byte in [b'-', b'g', b'0', 0x80] {
+                let mut other = text;
+                other[at] = byte;
+                let fits = match text[at] {
+                    b'-' => byte == b'-',
+                    _ => byte.is_ascii_hexdigit(),
+                };
+                assert_eq!(uuid(Raw::Text(&other), &mut out).is_ok(), fits, "{at} {byte}");
+            }
+        }
+        assert!(uuid(Raw::Text(&text[1..]), &mut out).is_err());
+    }
 
     #[test]
     fn addresses_as_the_server_prints_them() {

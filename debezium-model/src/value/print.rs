@@ -105,51 +105,9 @@ const fn digits_of(start: usize) -> usize {
     20 - start
 }
 
-/// The fast way for a moment in UTC as the server prints it: `2024-05-06 07:08:09.123456+00`. `None`
-/// for any other text, and for days that a month may not have.
-pub(super) fn copy_moment<'a>(text: &[u8], digits: usize, out: &'a mut String) -> Option<&'a str> {
-    const PATTERN: &[u8; 19] = b"dddd-dd-dd dd:dd:dd";
-    let (moment, fraction) = text.strip_suffix(b"+00")?.split_at_checked(PATTERN.len())?;
-    let fits = |(byte, pattern): (&u8, &u8)| match pattern {
-        b'd' => byte.is_ascii_digit(),
-        _ => byte == pattern,
-    };
-    let fraction = match fraction {
-        [] => fraction,
-        [b'.', fraction @ ..] if (1..=6).contains(&fraction.len()) => fraction,
-        _ => return None,
-    };
-    if !moment.iter().zip(PATTERN).all(fits) || !fraction.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let two = |at: usize| Some((moment.get(at)? - b'0') * 10 + (moment.get(at + 1)? - b'0'));
-    let in_range = (1..=12).contains(&two(5)?)
-        && (1..=28).contains(&two(8)?)
-        && two(11)? < 24
-        && two(14)? < 60
-        && two(17)? < 60;
-    if !in_range {
-        return None;
-    }
-    let (date, time) = std::str::from_utf8(moment).ok()?.split_once(' ')?;
-    out.clear();
-    out.push_str(date);
-    out.push('T');
-    out.push_str(time);
-    if digits > 0 {
-        let fraction = std::str::from_utf8(fraction).ok()?;
-        let shown = fraction.get(..digits).unwrap_or(fraction);
-        out.push('.');
-        out.push_str(shown);
-        (shown.len()..digits).for_each(|_| out.push('0'));
-    }
-    out.push('Z');
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{copy_moment, push_date};
+    use super::push_date;
 
     #[test]
     fn years_as_java_prints_them() {
@@ -164,28 +122,6 @@ mod tests {
             let mut out = String::new();
             push_date(days, &mut out);
             assert_eq!(out, expected);
-        }
-    }
-
-    #[test]
-    fn moments_in_utc_are_copied() {
-        let copy = |text: &str, digits| {
-            let mut out = String::new();
-            copy_moment(text.as_bytes(), digits, &mut out).map(str::to_owned)
-        };
-        for (text, digits, expected) in [
-            ("2024-05-06 07:08:09.1234+00", 6, Some("2024-05-06T07:08:09.123400Z")),
-            ("2024-05-06 07:08:09.1234+00", 3, Some("2024-05-06T07:08:09.123Z")),
-            ("2024-05-06 07:08:09+00", 0, Some("2024-05-06T07:08:09Z")),
-            ("2024-05-31 07:08:09+00", 0, None),
-            ("2024-05-06 24:00:00+00", 0, None),
-            ("2024-05-06 07:08:09+02", 0, None),
-            ("12024-05-06 07:08:09+00", 0, None),
-            ("2024-05-06 07:08:09.+00", 6, None),
-            ("2024-05-06T07:08:09+00", 6, None),
-            ("", 6, None),
-        ] {
-            assert_eq!(copy(text, digits).as_deref(), expected, "{text}");
         }
     }
 }

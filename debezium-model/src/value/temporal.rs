@@ -4,9 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::print::{
-    Fraction, copy_moment, push_date, push_fraction, push_moment, push_offset, push_time,
-};
+use super::print::{Fraction, push_date, push_fraction, push_moment, push_offset, push_time};
+use super::usual::{self, Usual};
 use super::{Raw, Scalar, fixed};
 use crate::error::ErrorKind;
 use crate::kind::{Days, TimeUnit};
@@ -69,6 +68,9 @@ pub(super) fn read_date(raw: Raw<'_>) -> Result<Date, ErrorKind> {
         Raw::Text(b"infinity") => Date::Infinity,
         Raw::Text(b"-infinity") => Date::MinusInfinity,
         Raw::Text(text) => {
+            if let Some(days) = usual::date(text) {
+                return Ok(Date::Finite(days));
+            }
             let mut parser = Parser(text);
             let (year, month, day) = parser.ymd()?;
             let year = parser.era(year)?;
@@ -224,12 +226,13 @@ pub(super) fn timestamp<'a>(
 pub(super) fn timestamp_tz<'a>(
     digits: usize,
     raw: Raw<'_>,
+    copy: &'a mut Vec<u8>,
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
-    if let Raw::Text(text) = raw
-        && copy_moment(text, digits, out).is_some()
-    {
-        return Ok(Scalar::Text(out));
+    if let Some(usual) = usual_utc(raw) {
+        copy.clear();
+        usual.push_iso(digits, copy);
+        return Ok(Scalar::Utf8(copy));
     }
     Ok(Scalar::Text(match moment(raw, Zone::Offset)? {
         Moment::Infinity => INFINITY,
@@ -240,6 +243,32 @@ pub(super) fn timestamp_tz<'a>(
             out
         }
     }))
+}
+
+/// A `timestamptz` whose text is in UTC, unless there is something about it.
+#[inline]
+pub(crate) fn usual_utc(raw: Raw<'_>) -> Option<Usual> {
+    match raw {
+        Raw::Text([text @ .., b'+', b'0', b'0']) => Usual::read(text),
+        Raw::Text(_) => None,
+        Raw::Binary(_) => match moment(raw, Zone::Offset).ok()? {
+            Moment::Finite { seconds, micros } => Usual::of(seconds, micros),
+            Moment::Infinity | Moment::MinusInfinity => None,
+        },
+    }
+}
+
+/// Microseconds since 1970 of a `timestamp`, unless there is something about it.
+#[inline]
+pub(crate) fn usual_micros(raw: Raw<'_>) -> Option<i64> {
+    match raw {
+        Raw::Text(text) => Usual::read(text).map(Usual::micros),
+        Raw::Binary(bytes) => {
+            let micros = i64::from_be_bytes(bytes.try_into().ok()?);
+            // The sum of the greatest number, which is infinity, does not fit.
+            micros.checked_add(EPOCH_DAYS * DAY_MICROS).filter(|_| micros != i64::MIN)
+        }
+    }
 }
 
 /// Binary is microseconds, days and months.
@@ -295,9 +324,18 @@ enum Zone {
 
 fn moment(raw: Raw<'_>, zone: Zone) -> Result<Moment, ErrorKind> {
     match raw {
-        Raw::Text(b"infinity") => Ok(Moment::Infinity),
-        Raw::Text(b"-infinity") => Ok(Moment::MinusInfinity),
         Raw::Text(text) => {
+            if zone == Zone::None
+                && let Some(usual) = Usual::read(text)
+            {
+                let (seconds, micros) = usual.parts();
+                return Ok(Moment::Finite { seconds, micros });
+            }
+            match text {
+                b"infinity" => return Ok(Moment::Infinity),
+                b"-infinity" => return Ok(Moment::MinusInfinity),
+                _ => {}
+            }
             let mut parser = Parser(text);
             let (year, month, day) = parser.ymd()?;
             parser.expect(b' ')?;

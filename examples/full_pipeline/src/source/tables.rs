@@ -53,11 +53,10 @@ impl Compiled {
         else {
             return Ok(None);
         };
-        let mut text = String::new();
-        writer.write(datum, &mut text).map_err(|error| {
-            Error::new(Part::Data, format!("cannot show a key of {}", self.topic)).with_cause(error)
-        })?;
-        Ok(Some(text))
+        let failed = || Error::new(Part::Data, format!("cannot show a key of {}", self.topic));
+        let mut text = Vec::new();
+        writer.write(datum, &mut text).map_err(|error| failed().with_cause(error))?;
+        String::from_utf8(text).map(Some).map_err(|error| failed().with_cause(error))
     }
 
     /// Schema and name.

@@ -4,7 +4,6 @@
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
-    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -17,11 +16,12 @@ use pgoutput::{
 
 use super::{
     Source, catalog,
-    incremental::{Collection, Key, Progress, Window, push_value},
+    incremental::{Collection, Progress, Window},
+    ledger::Ledger,
     notifications::{About, random_uuid},
     offsets::Position,
     postgres_error,
-    reading::{Chunk, Reading},
+    reading::{Chunk, Reading, identity},
     signals::{self, Command, Request, Signal},
     snapshot,
     stream::{Row, Session},
@@ -54,10 +54,7 @@ pub(super) struct Adhoc {
     /// Rows to read at once: fewer than configured while they are large.
     rows: u32,
     most_rows: u32,
-    /// What was written down last, apart from the progress.
-    position: Position,
-    /// Positions to be written down once Kafka has everything of a transaction.
-    pending: VecDeque<(usize, Position)>,
+    pub(super) ledger: Ledger,
     recent: VecDeque<u32>,
     binary: bool,
 }
@@ -87,8 +84,7 @@ impl Adhoc {
             chunk: None,
             rows: config.chunk_rows,
             most_rows: config.chunk_rows,
-            position,
-            pending: VecDeque::new(),
+            ledger: Ledger::new(position),
             recent: VecDeque::new(),
             binary,
         })
@@ -141,7 +137,7 @@ impl Adhoc {
         tracing::info!("the incremental snapshot of {} goes on", self.progress.names());
         let number = source.tracker.begin();
         let read = self.next_chunk(source, number).await;
-        self.write_down_later(number);
+        self.ledger.write_later(&self.progress, number);
         source.tracker.commit(number, 0);
         read
     }
@@ -183,7 +179,7 @@ impl Adhoc {
                 tracing::info!("{}", message.replacen("{}", &at.lsn.to_string(), 1));
                 return Ok(None);
             }
-            _ if handled <= self.position.signal => {
+            _ if handled <= self.ledger.signal() => {
                 tracing::info!("the signal {} has been seen to before", signal.id);
                 return Ok(None);
             }
@@ -191,15 +187,15 @@ impl Adhoc {
         }
         let source = session.source;
         tracing::info!("signal {}: {:?}", signal.id, signal.command);
-        self.position.signal = handled;
+        self.ledger.saw(handled);
         if let Command::Blocking(request) = signal.command {
             // Only when it is done is it seen to: until then the signal comes again.
-            self.write_down_later(at.number);
+            self.ledger.write_later(&self.progress, at.number);
             return Ok(Some(request));
         }
         // From here on all rows that were sent count as sent.
         source.publisher.flush(PATIENCE).await?;
-        self.pending.clear();
+        self.ledger.forget_pending();
         self.obey(source, at.number, signal).await?;
         Ok(None)
     }
@@ -210,11 +206,11 @@ impl Adhoc {
             Command::Incremental(request) => {
                 let collections = self.collections(source, &request).await?;
                 let starts = self.progress.add(&id, collections);
-                self.write_down(source, number)?;
+                self.ledger.write(source, &self.progress, number)?;
                 if starts {
                     self.tell(source, number, "STARTED").await?;
                     self.next_chunk(source, number).await?;
-                    self.write_down_later(number);
+                    self.ledger.write_later(&self.progress, number);
                 }
             }
             Command::Stop(patterns) => {
@@ -224,21 +220,21 @@ impl Adhoc {
                 if self.chunk.is_none() {
                     self.leave_out(source, number).await?;
                 }
-                self.write_down(source, number)?;
+                self.ledger.write(source, &self.progress, number)?;
             }
             Command::Pause if self.progress.pause() => {
-                self.write_down(source, number)?;
+                self.ledger.write(source, &self.progress, number)?;
                 self.tell(source, number, "PAUSED").await?;
             }
             Command::Resume if self.progress.resume() => {
-                self.write_down(source, number)?;
+                self.ledger.write(source, &self.progress, number)?;
                 self.tell(source, number, "RESUMED").await?;
                 if self.chunk.is_none() {
                     self.next_chunk(source, number).await?;
-                    self.write_down_later(number);
+                    self.ledger.write_later(&self.progress, number);
                 }
             }
-            _ => self.write_down(source, number)?,
+            _ => self.ledger.write(source, &self.progress, number)?,
         }
         Ok(())
     }
@@ -247,23 +243,8 @@ impl Adhoc {
     fn signal(&self, table: &Compiled, row: Row<'_>) -> Result<Option<Signal>, String> {
         match row {
             Row::Created(after) => {
-                let [id, kind, data] = after else {
-                    return Err(format!(
-                        "{} has {} columns instead of id, type and data",
-                        table.topic,
-                        after.len()
-                    ));
-                };
-                let oids: Vec<u32> =
-                    table.columns().map(|column| column.def().type_oid()).collect();
-                let text = |column: &Column<'_>, place: usize| {
-                    text_of(*column, oids.get(place).copied().unwrap_or_default())
-                };
-                let id = text(id, 0)?.ok_or("it has no id")?;
-                let kind = text(kind, 1)?.ok_or("it has no type")?;
-                let data = text(data, 2)?;
-                let signal = Signal::read(&id, &kind, data.as_deref());
-                signal.map(Some).map_err(|why| format!("{id}: {why}"))
+                let oids = table.columns().map(|column| column.def().type_oid());
+                Signal::of_row(after, oids).map(Some)
             }
             Row::Deleted(Before::Key(before) | Before::Full(before))
                 if self.watermarks == Watermarks::InsertDelete =>
@@ -319,7 +300,7 @@ impl Adhoc {
             }
         }
         self.next_chunk(session.source, at.number).await?;
-        self.write_down_later(at.number);
+        self.ledger.write_later(&self.progress, at.number);
         Ok(())
     }
 
@@ -584,47 +565,6 @@ impl Adhoc {
     ) -> Result<(), Error> {
         source.notify(number, About::Incremental(self.progress.id.as_deref()), kind, data).await
     }
-
-    fn current_position(&self) -> Position {
-        let incremental = Some(self.progress.clone()).filter(Progress::is_running);
-        Position { incremental, ..self.position.clone() }
-    }
-
-    /// Writes the position down with the change that has led to it, so that the slot cannot be
-    /// confirmed behind that change without it.
-    fn write_down(&self, source: &Source, number: usize) -> Result<(), Error> {
-        write_down(source, number, &self.current_position())
-    }
-
-    /// Has the position written down once Kafka has all that was sent up to the end of a
-    /// transaction: rows that are on their way may still be lost, and are read again then.
-    fn write_down_later(&mut self, number: usize) {
-        let position = self.current_position();
-        self.pending.push_back((number, position));
-    }
-
-    /// Writes down what can be; says whether there was anything.
-    pub(super) fn write_down_settled(&mut self, source: &Source) -> Result<bool, Error> {
-        let mut newest = None;
-        while let Some((number, _)) = self.pending.front()
-            && source.tracker.is_settled(*number)
-        {
-            newest = self.pending.pop_front();
-        }
-        let Some((_, position)) = newest else { return Ok(false) };
-        let number = source.tracker.begin();
-        let sent = write_down(source, number, &position);
-        source.tracker.commit(number, 0);
-        sent.map(|()| true)
-    }
-}
-
-fn write_down(source: &Source, number: usize, position: &Position) -> Result<(), Error> {
-    let value = position.to_bytes()?;
-    let (topic, key) = (&source.config.offsets_topic, source.config.name.as_bytes());
-    source.publisher.send(number, topic, Some(key), Some(&value), None)?;
-    source.positions.fetch_add(1, Ordering::Relaxed);
-    Ok(())
 }
 
 /// The session for chunks.
@@ -647,46 +587,4 @@ async fn unless_stopped<T>(source: &Source, work: impl Future<Output = T>) -> Re
             Err(Error::new(Part::Interrupted, "stopped during an incremental snapshot"))
         }
     }
-}
-
-/// What tells a streamed row apart; none when a value of it was not sent.
-fn identity(columns: &[Column<'_>], places: &[usize]) -> Option<Vec<u8>> {
-    let mut identity = Vec::new();
-    for place in places {
-        match columns.get(*place)? {
-            Column::Null => push_value(&mut identity, None),
-            Column::Text(value) | Column::Binary(value) => push_value(&mut identity, Some(value)),
-            _ => return None,
-        }
-    }
-    Some(identity)
-}
-
-/// A value of a signal as text.
-fn text_of(column: Column<'_>, type_oid: u32) -> Result<Option<String>, String> {
-    const JSONB: u32 = 3802;
-    const UUID: u32 = 2950;
-    let bytes = match column {
-        Column::Null => return Ok(None),
-        Column::Binary([1, bytes @ ..]) if type_oid == JSONB => bytes,
-        Column::Binary(bytes) if type_oid == UUID => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok(Some(hex));
-        }
-        Column::Text(bytes) | Column::Binary(bytes) => bytes,
-        _ => return Err("a value of it was not sent".to_owned()),
-    };
-    let text = std::str::from_utf8(bytes).map_err(|_| "a value of it is no text".to_owned())?;
-    Ok(Some(text.to_owned()))
-}
-
-/// The key of a table's row as a notification shows it.
-pub(super) fn shown<'k>(key: &'k Key, is_boolean: impl Fn(usize) -> bool) -> String {
-    let shown = |(place, value): (usize, &'k Option<String>)| match value.as_deref() {
-        None => "<null>",
-        Some("t") if is_boolean(place) => "true",
-        Some("f") if is_boolean(place) => "false",
-        Some(text) => text,
-    };
-    key.iter().enumerate().map(shown).collect::<Vec<_>>().join(",")
 }

@@ -4,6 +4,7 @@ mod adhoc;
 mod catalog;
 mod events;
 mod incremental;
+mod ledger;
 mod notifications;
 mod offsets;
 mod outbox;

@@ -13,7 +13,7 @@ use pgoutput::{
 };
 
 use super::{
-    Source, adhoc, catalog,
+    Source, catalog,
     incremental::{
         Collection, Key, KeyColumn, Progress, Seen, TableSql, Window, as_text, push_value,
     },
@@ -196,7 +196,7 @@ impl Reading {
     pub(super) fn shown(&self, key: &Key) -> String {
         let is_boolean =
             |place: usize| self.sql.key.get(place).is_some_and(|key| key.cast == "boolean");
-        adhoc::shown(key, is_boolean)
+        shown(key, is_boolean)
     }
 
     /// Reads the next rows.
@@ -350,6 +350,30 @@ impl Reading {
     fn sql_columns(&self) -> usize {
         self.table.columns().count()
     }
+}
+
+/// What tells a streamed row apart; none when a value of it was not sent.
+pub(super) fn identity(columns: &[Column<'_>], places: &[usize]) -> Option<Vec<u8>> {
+    let mut identity = Vec::new();
+    for place in places {
+        match columns.get(*place)? {
+            Column::Null => push_value(&mut identity, None),
+            Column::Text(value) | Column::Binary(value) => push_value(&mut identity, Some(value)),
+            _ => return None,
+        }
+    }
+    Some(identity)
+}
+
+/// The key of a table's row as a notification shows it.
+fn shown<'k>(key: &'k Key, is_boolean: impl Fn(usize) -> bool) -> String {
+    let shown = |(place, value): (usize, &'k Option<String>)| match value.as_deref() {
+        None => "<null>",
+        Some("t") if is_boolean(place) => "true",
+        Some("f") if is_boolean(place) => "false",
+        Some(text) => text,
+    };
+    key.iter().enumerate().map(shown).collect::<Vec<_>>().join(",")
 }
 
 fn odd_row(error: pgoutput::Error) -> Error {

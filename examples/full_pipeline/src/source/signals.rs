@@ -1,5 +1,6 @@
 //! Signals: what the rows of the signal table ask for.
 
+use pgoutput::Column;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
 
@@ -74,6 +75,22 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 }
 
 impl Signal {
+    /// Reads a row of the signal table as it is streamed; `oids` are the types of its columns.
+    pub(super) fn of_row(
+        row: &[Column<'_>],
+        oids: impl Iterator<Item = u32>,
+    ) -> Result<Self, String> {
+        let [_, _, _] = row else {
+            return Err(format!("{} columns instead of id, type and data", row.len()));
+        };
+        let texts = row.iter().zip(oids).map(|(column, oid)| text_of(*column, oid));
+        let mut texts = texts.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let id = texts.next().flatten().ok_or("it has no id")?;
+        let kind = texts.next().flatten().ok_or_else(|| format!("{id}: it has no type"))?;
+        let data = texts.next().flatten();
+        Self::read(&id, &kind, data.as_deref()).map_err(|why| format!("{id}: {why}"))
+    }
+
     /// Reads a row. The error says why there is nothing to do.
     pub(super) fn read(id: &str, kind: &str, data: Option<&str>) -> Result<Self, String> {
         let data = || match data.map(str::trim) {
@@ -142,6 +159,26 @@ fn execute(data: Data) -> Result<Command, String> {
         Kind::Incremental => Command::Incremental(request),
         Kind::Blocking => Command::Blocking(request),
     })
+}
+
+/// A value of a signal as text.
+fn text_of(column: Column<'_>, type_oid: u32) -> Result<Option<String>, String> {
+    const JSONB: u32 = 3802;
+    const UUID: u32 = 2950;
+    let bytes = match column {
+        Column::Null => return Ok(None),
+        Column::Binary([1, bytes @ ..]) if type_oid == JSONB => bytes,
+        Column::Binary(bytes) if type_oid == UUID => {
+            let hex = |part: &[u8]| -> String { part.iter().map(|b| format!("{b:02x}")).collect() };
+            let parts = [0..4, 4..6, 6..8, 8..10, 10..16].map(|range| bytes.get(range));
+            let parts: Option<Vec<String>> = parts.iter().map(|part| part.map(hex)).collect();
+            return Ok(Some(parts.ok_or("its id is no UUID")?.join("-")));
+        }
+        Column::Text(bytes) | Column::Binary(bytes) => bytes,
+        _ => return Err("a value of it was not sent".to_owned()),
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| "a value of it is no text".to_owned())?;
+    Ok(Some(text.to_owned()))
 }
 
 /// A pattern that must match a whole name.
@@ -220,6 +257,30 @@ mod tests {
         assert!(matches!(command("pause-snapshot", "{"), Command::Pause));
         assert!(matches!(command("resume-snapshot", "{}"), Command::Resume));
         assert!(matches!(Signal::read("i", "snapshot-window-open", None), Ok(s) if s.id == "i"));
+    }
+
+    #[test]
+    fn a_row_is_text_in_either_form() {
+        let row = [
+            Column::Text(b"a"),
+            Column::Binary(b"log"),
+            Column::Binary(b"\x01{\"message\":\"m\"}"),
+        ];
+        let signal = Signal::of_row(&row, [1043, 25, 3802].into_iter()).unwrap();
+        assert!(matches!(signal.command, Command::Log(text) if text == "m"));
+        let id = Column::Binary(&[0xab; 16]);
+        let row = [id, Column::Text(b"pause-snapshot"), Column::Null];
+        let signal = Signal::of_row(&row, [2950, 25, 25].into_iter()).unwrap();
+        assert_eq!(signal.id, "abababab-abab-abab-abab-abababababab");
+        for (row, why) in [
+            (&row[..2], "2 columns"),
+            (&[Column::Null, row[1], row[2]], "no id"),
+            (&[row[1], Column::Null, row[2]], "no type"),
+            (&[row[1], Column::Text(b"\xff"), row[2]], "no text"),
+        ] {
+            let error = Signal::of_row(row, [25; 3].into_iter()).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Source {
 impl Session<'_> {
     fn acknowledge(&mut self) -> Result<(), Error> {
         if let Some(adhoc) = &mut self.adhoc {
-            adhoc.write_down_settled(self.source)?;
+            adhoc.ledger.write_settled(self.source, self.open.map(|open| open.number))?;
         }
         let confirmed = self.source.tracker.confirmed();
         if confirmed > 0 {

@@ -135,7 +135,8 @@ impl Place {
             let (_, mut envelope) = decoder.decode(value).await;
             let op = as_text(&envelope["op"]).unwrap();
             let row = envelope.remove(if op == "d" { "before" } else { "after" }).unwrap();
-            let row = fields(row).into_iter().map(|(name, value)| (name, as_text(&value)));
+            let row = if row == Value::Null { BTreeMap::new() } else { fields(row) };
+            let row = row.into_iter().map(|(name, value)| (name, as_text(&value)));
             records.push((op, row.collect()));
         }
         records
@@ -443,4 +444,73 @@ async fn a_blocking_snapshot_reads_chosen_rows_before_the_stream_goes_on() {
     let whole = ["SKIPPED", "STARTED", table, over, table, over, "COMPLETED"];
     assert_eq!(kinds, [&whole[..], &["STARTED", table, over, "ABORTED"]].concat());
     assert_eq!(notes[9].1["status"], "SQL_EXCEPTION");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_a_key_are_not_read_behind_their_changes() {
+    let place = Place::new();
+    let mut client = place.connect().await;
+    client
+        .execute(&format!(
+            "{SIGNALS} CREATE SEQUENCE numbers; CREATE PUBLICATION everything FOR ALL TABLES; \
+             CREATE TABLE loose (k int, v int); ALTER TABLE loose REPLICA IDENTITY FULL; \
+             INSERT INTO loose SELECT i / 7, nextval('numbers') FROM generate_series(0, 1399) i; \
+             CREATE TABLE emptied (id int PRIMARY KEY); \
+             INSERT INTO emptied SELECT generate_series(1, 9000)"
+        ))
+        .await
+        .unwrap();
+    // Text is streamed where rows may have to be read again.
+    let more = [
+        ("incremental.snapshot.chunk.size", "11"),
+        ("toast.policy", "reselect"),
+        ("skipped.operations", "none"),
+    ];
+    let running = Running::start(&mut place.source(&more));
+    streaming(&mut client).await;
+    let data = r#"{"data-collections":["public.loose"],"surrogate-key":"k"}"#;
+    client.execute(&signal("loose", "execute-snapshot", data)).await.unwrap();
+    let mut decoder = Decoder::new(&place.services.registry);
+    place.wait_for(&mut decoder, "IN_PROGRESS", 1).await;
+    for n in 0..600 {
+        let sql = format!("UPDATE loose SET v = nextval('numbers') WHERE k = {}", n * 37 % 200);
+        client.execute(&sql).await.unwrap();
+    }
+    place.wait_for(&mut decoder, "COMPLETED", 1).await;
+    let told = high_watermark(&place.services.kafka, NOTES);
+    let data = r#"{"data-collections":["public.emptied"]}"#;
+    client.execute(&signal("emptied", "execute-snapshot", data)).await.unwrap();
+    let kafka = place.services.kafka.clone();
+    until("some chunks", || (high_watermark(&kafka, NOTES) > told + 4).then_some(()));
+    client.execute("TRUNCATE emptied").await.unwrap();
+    place.wait_for(&mut decoder, "COMPLETED", 2).await;
+    place.settle(&mut client).await;
+    running.terminate();
+
+    let mut gone = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut reads = 0;
+    for message in consume(&place.services.kafka, "inc.public.loose") {
+        let (_, envelope) = decoder.decode(message.value.as_ref().unwrap()).await;
+        let number = |side: &str| match &envelope[side] {
+            Value::Null => None,
+            row => as_text(&fields(row.clone())["v"]),
+        };
+        let after = number("after").unwrap();
+        if as_text(&envelope["op"]).unwrap() == "r" {
+            reads += 1;
+            assert!(!gone.contains(&after), "{after} is read behind its change");
+        }
+        gone.extend(number("before"));
+        seen.insert(after);
+    }
+    let there = rows(&mut client, "SELECT v FROM loose").await;
+    let there: BTreeSet<String> = there.iter().map(|row| row.get(0).unwrap().to_owned()).collect();
+    assert_eq!(there.difference(&seen).next(), None);
+    assert!(reads > 700, "{reads} reads");
+    let ops: Vec<String> =
+        place.records(&mut decoder, "emptied").await.into_iter().map(|(op, _)| op).collect();
+    assert!(ops.len() > 10 && ops.len() < 9000, "{} records", ops.len());
+    let truncated = ops.iter().position(|op| op == "t").unwrap();
+    assert_eq!(truncated, ops.len() - 1, "rows are read behind the end of them all");
 }

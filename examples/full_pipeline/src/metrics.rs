@@ -48,6 +48,8 @@ pub struct Metrics {
     pub unchanged_toast: Counter,
     /// Rows that were read again to fill such columns in.
     pub reselected: Counter,
+    /// Rows that no record could be made of, where that is tolerated.
+    pub source_bad: Counter,
     /// Connections to Postgres or Kafka that were made again.
     pub reconnects: Counter,
     /// The position confirmed to Postgres.

@@ -93,6 +93,8 @@ pub struct Summary {
     pub unchanged_toast: u64,
     /// Rows read again to fill such values in.
     pub reselected: u64,
+    /// Rows that no record could be made of.
+    pub rows_passed_over: u64,
     /// Schemas registered.
     pub schemas: Vec<SchemaSeen>,
     /// Records read by the sink.
@@ -121,6 +123,7 @@ impl Summary {
             message_bytes: metrics.message_bytes.get(),
             unchanged_toast: metrics.unchanged_toast.get(),
             reselected: metrics.reselected.get(),
+            rows_passed_over: metrics.source_bad.get(),
             schemas: metrics.schemas(),
             sink_records: metrics.sink_records.get(),
             sink_tombstones: metrics.sink_tombstones.get(),
@@ -156,6 +159,9 @@ impl Summary {
                 "toast     {} unchanged values not sent by Postgres, {} rows read again",
                 self.unchanged_toast, self.reselected
             ));
+        }
+        if self.rows_passed_over > 0 {
+            lines.push(format!("bad rows  {} passed over", self.rows_passed_over));
         }
         for schema in &self.schemas {
             lines.push(format!("schema    {} id {}", schema.subject, schema.id));

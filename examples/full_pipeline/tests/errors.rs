@@ -17,7 +17,9 @@ use embedded_services::{
     postgres::{Config, Postgres},
     registry::{self, Registry},
 };
-use support::{Services, configuration, connect, program, rows, run};
+use support::{
+    Running, Services, configuration, connect, high_watermark, program, rows, run, until,
+};
 
 /// One server with a password for all tests; it ends because the process does.
 static POSTGRES: LazyLock<Postgres> =
@@ -196,7 +198,7 @@ async fn a_slot_that_has_vanished() {
         .args(["source", "--postgres-url", &url, "--brokers", &SERVICES.kafka])
         .args(["--registry-url", &SERVICES.registry, "--source-config"])
         .arg(config);
-    let running = support::Running::start(&mut command);
+    let running = Running::start(&mut command);
     let streaming = "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'vanishing' AND active \
                      AND confirmed_flush_lsn IS NOT NULL AND EXISTS \
                      (SELECT FROM pg_stat_replication WHERE state = 'streaming')";
@@ -250,6 +252,64 @@ async fn a_table_without_a_primary_key() {
     expect(&output, 3, &["public.keyless", "ADD PRIMARY KEY", "keyless.tables=allow"]);
     let slots = rows(&mut client, "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'keyless'");
     assert!(slots.await.is_empty(), "a slot is left behind");
+}
+
+/// The first of the rows that no record can be made of stops the source, or each is passed over, in
+/// the snapshot and while streaming.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_cannot_be_mapped() {
+    let url = POSTGRES.url("postgres");
+    let mut client = connect(&url).await;
+    client
+        .execute(
+            "CREATE TABLE public.odd (n int PRIMARY KEY, price numeric(8, 2)); \
+             INSERT INTO public.odd VALUES (1, 1), (2, 'NaN'), (3, 3); \
+             CREATE PUBLICATION odd FOR TABLE public.odd",
+        )
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut pairs = vec![
+        ("topic.prefix", "odd"),
+        ("slot.name", "odd"),
+        ("publication.name", "odd"),
+        ("table.include.list", "public.odd"),
+        ("fidelity", "correct"),
+        ("errors.tolerance", "none"),
+    ];
+    let output = source(folder.path(), &url, &pairs);
+    expect(&output, 7, &["public.odd", "column price", "out of range"]);
+    let topic = "odd.public.odd";
+    let before = high_watermark(&SERVICES.kafka, topic);
+    assert!(before <= 1, "the rows before it");
+
+    pairs.pop();
+    pairs.extend([("errors.tolerance", "all"), ("name", "tolerant")]);
+    let config = configuration(folder.path(), "tolerant.json", &pairs);
+    let log = folder.path().join("log");
+    let mut command = program();
+    command
+        .args(["source", "--postgres-url", &url, "--brokers", &SERVICES.kafka])
+        .args(["--registry-url", &SERVICES.registry, "--source-config"])
+        .arg(config)
+        .env("RUST_LOG", "error");
+    let running = Running::start_logged(&mut command, &log);
+    until("the snapshot", || (high_watermark(&SERVICES.kafka, topic) >= before + 2).then_some(()));
+    client
+        .execute(
+            "INSERT INTO public.odd VALUES (4, 4), (5, 'NaN'); \
+             UPDATE public.odd SET price = 'NaN' WHERE n = 1; INSERT INTO public.odd VALUES (6, 6)",
+        )
+        .await
+        .unwrap();
+    until("the stream", || (high_watermark(&SERVICES.kafka, topic) >= before + 4).then_some(()));
+    running.terminate();
+    assert_eq!(high_watermark(&SERVICES.kafka, topic), before + 4);
+    let log = std::fs::read_to_string(log).unwrap();
+    let told = log.lines().filter(|line| line.contains("passed over")).count();
+    assert_eq!(told, 3, "{log}");
+    assert!(log.contains("public.odd") && log.contains("price"), "{log}");
+    client.execute("SELECT pg_drop_replication_slot('odd')").await.unwrap();
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(super) const SOURCE: &[&str] = &[
     "database.sslrootcert",
     "database.user",
     "decimal.handling.mode",
+    "errors.log.enable",
+    "errors.tolerance",
     "exactly.once.source.support",
     "heartbeat.action.query",
     "heartbeat.interval.ms",

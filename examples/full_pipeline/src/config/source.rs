@@ -50,6 +50,9 @@ pub struct SourceConfig {
     pub messages: PrefixFilter,
     /// Signals, ad-hoc snapshots and notifications.
     pub signals: SignalsConfig,
+    /// `errors.tolerance=all`: a row that no record can be made of is passed over; else the source
+    /// stops at the first one.
+    pub tolerant: bool,
 }
 
 /// Whether the rows that are already there become records.
@@ -209,6 +212,14 @@ impl SourceConfig {
             );
         }
         let signals = SignalsConfig::read(&mut properties);
+        let tolerant = match properties.take(&["errors.tolerance"]).as_deref() {
+            None | Some("none") => false,
+            Some("all") => true,
+            Some(other) => {
+                properties.problem(format!("errors.tolerance: {other:?}; use none or all"));
+                false
+            }
+        };
         let tables = TableFilter::read(&mut properties, signals.table.clone());
         let snapshot = match properties.take(&["snapshot.mode"]).as_deref() {
             None | Some("initial") => SnapshotMode::Initial,
@@ -288,6 +299,7 @@ impl SourceConfig {
                 heartbeat_action,
                 messages,
                 signals,
+                tolerant,
             }),
             _ => Err(Error::config(&problems)),
         }

@@ -320,10 +320,13 @@ impl Adhoc {
             block.snapshot = Snapshot::Incremental;
             let change = Change::read(&columns);
             if table.is_outbox() {
-                session.outbox.publish(source, table, &change, &block, at.number).await?;
+                let sent = session.outbox.publish(source, table, &change, &block, at.number).await;
+                source.tolerate(sent)?;
             } else {
                 let (publisher, metrics) = (&source.publisher, &source.metrics);
-                session.encoder.publish(table, &change, &block, at.number, publisher, metrics)?;
+                let encoder = &mut session.encoder;
+                let sent = encoder.publish(table, &change, &block, at.number, publisher, metrics);
+                source.tolerate(sent)?;
             }
             source.metrics.snapshot_rows.add(1);
         }

@@ -388,6 +388,35 @@ impl Source {
         Ok(table)
     }
 
+    /// Passes over a row that no record can be made of, when that is tolerated; as Connect does,
+    /// never without a word.
+    fn tolerate<T: Default>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        match done {
+            Err(error) if self.config.tolerant && error.part() == Part::Data => {
+                tracing::error!("a row is passed over: {}", error.report());
+                self.metrics.source_bad.add(1);
+                Ok(T::default())
+            }
+            done => done,
+        }
+    }
+
+    /// As [`Self::compile`]; none for a table that cannot be mapped, when that is tolerated.
+    async fn compile_tolerantly(
+        &self,
+        schema: &str,
+        name: &str,
+        columns: Vec<ColumnDef>,
+    ) -> Result<Option<Compiled>, Error> {
+        match self.compile(schema, name, columns).await {
+            Err(error) if self.config.tolerant && error.part() == Part::Data => {
+                tracing::error!("all rows of a table are passed over: {}", error.report());
+                Ok(None)
+            }
+            compiled => compiled.map(Some),
+        }
+    }
+
     async fn connect(&self) -> Result<Client, Error> {
         connect(&self.config).await
     }

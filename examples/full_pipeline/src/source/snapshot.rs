@@ -278,7 +278,7 @@ impl Source {
         let mut tables = Vec::new();
         for facts in candidates {
             let columns = self.snapshot_columns(client, &facts).await?;
-            tables.push(self.compile(&facts.schema, &facts.table, columns).await?);
+            tables.extend(self.compile_tolerantly(&facts.schema, &facts.table, columns).await?);
         }
         Ok(tables)
     }
@@ -329,10 +329,12 @@ impl Source {
         source.processed_ns = super::now_ns();
         let (table, change) = (held.table, Change::read(&columns));
         if table.is_outbox() {
-            markers.outbox.publish(self, table, &change, &source, transaction).await?;
+            let sent = markers.outbox.publish(self, table, &change, &source, transaction).await;
+            self.tolerate(sent)?;
         } else {
             let Self { publisher, metrics, .. } = self;
-            encoder.publish(table, &change, &source, transaction, publisher, metrics)?;
+            let sent = encoder.publish(table, &change, &source, transaction, publisher, metrics);
+            self.tolerate(sent)?;
         }
         markers.room = recycle(columns);
         Ok(())

@@ -1,6 +1,6 @@
 //! The stream: batches of frames in, records out, positions back.
 
-use std::{future, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashSet, future, sync::atomic::Ordering, time::Duration};
 
 use debezium_model::{Before, Change, MappedColumn, Op, SourceBlock, ToastPolicy};
 use pgoutput::{
@@ -43,6 +43,8 @@ pub(super) struct Session<'s> {
     catalog: Client,
     decoder: Decoder,
     pub(super) tables: Tables,
+    /// Tables that cannot be mapped, where that is tolerated.
+    unmapped: HashSet<u32>,
     pub(super) encoder: Encoder,
     binary: bool,
     open: Option<Open>,
@@ -87,6 +89,7 @@ impl Source {
             catalog,
             decoder: Decoder::new(ProtocolVersion::V1),
             tables: Tables::default(),
+            unmapped: HashSet::new(),
             encoder: Encoder::default(),
             binary,
             open: None,
@@ -356,12 +359,17 @@ impl Session<'_> {
     /// message does not show, such as a dropped default or another primary key.
     async fn relation(&mut self, relation: &pgoutput::Relation<'_>) -> Result<(), Error> {
         let id = relation.id.get();
-        let table = if self.source.config.tables.includes(relation.namespace, relation.name) {
+        let follows = self.source.config.tables.includes(relation.namespace, relation.name);
+        let table = if follows {
             let fidelity = self.source.config.mapping.fidelity();
             let known = catalog::columns(&mut self.catalog, id, fidelity).await?;
             let columns = tables::merge(relation, known)?;
-            let table = self.source.compile(relation.namespace, relation.name, columns).await?;
-            if self.binary && !table.columns().all(MappedColumn::reads_binary) {
+            let (schema, name) = (relation.namespace, relation.name);
+            let table = self.source.compile_tolerantly(schema, name, columns).await?;
+            if let Some(table) = &table
+                && self.binary
+                && !table.columns().all(MappedColumn::reads_binary)
+            {
                 self.source.text_only.store(true, Ordering::Relaxed);
                 return Err(Error::new(
                     Part::Postgres,
@@ -369,10 +377,15 @@ impl Session<'_> {
                 )
                 .with_retryable(true));
             }
-            Some(table)
+            table
         } else {
             None
         };
+        if follows && table.is_none() {
+            self.unmapped.insert(id);
+        } else {
+            self.unmapped.remove(&id);
+        }
         self.tables.put(id, table);
         if let Some(adhoc) = &mut self.adhoc {
             adhoc.described(relation.namespace, relation.name, id);
@@ -401,7 +414,12 @@ impl Session<'_> {
             Some(adhoc) if adhoc.concerns(relation) => self.attend(relation, lsn, row).await?,
             _ => None,
         };
-        let Some(table) = self.tables.get(relation) else { return Ok(()) };
+        let Some(table) = self.tables.get(relation) else {
+            if self.unmapped.contains(&relation) {
+                self.source.metrics.source_bad.add(1);
+            }
+            return Ok(());
+        };
         let Some(open) = self.open else {
             return Err(Error::new(Part::Postgres, "the server sent a row outside a transaction"));
         };
@@ -420,7 +438,9 @@ impl Session<'_> {
         };
         if table.mapping().toast() == ToastPolicy::Reselect && change.missing().next().is_some() {
             metrics.reselected.add(1);
-            reread = reselect::row(&mut self.catalog, table, &change).await?;
+            let read = reselect::row(&mut self.catalog, table, &change).await;
+            let Some(read) = self.source.tolerate(read.map(Some))? else { return Ok(()) };
+            reread = read;
             change = change.filled(|place| reread.column(place), &mut room);
         }
         let mut source = SourceBlock::new(&self.source.database, lsn.get(), open.commit_us);
@@ -433,12 +453,13 @@ impl Session<'_> {
             source.transaction = Some(progress.next(collection, mapping, (open.xid, lsn)));
         }
         let events = if table.is_outbox() {
-            self.outbox.publish(self.source, table, &change, &source, open.number).await?;
-            i64::from(!table.skips(change.op))
+            let sent = self.outbox.publish(self.source, table, &change, &source, open.number).await;
+            sent.map(|()| i64::from(!table.skips(change.op)))
         } else {
             let publisher = &self.source.publisher;
-            self.encoder.publish(table, &change, &source, open.number, publisher, metrics)?
+            self.encoder.publish(table, &change, &source, open.number, publisher, metrics)
         };
+        let events = self.source.tolerate(events)?;
         if let Some(progress) = &mut self.progress {
             progress.count(collection, events, || table.full_name());
         }

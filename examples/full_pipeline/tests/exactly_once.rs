@@ -42,7 +42,7 @@ struct Policy {
     pairs: &'static [(&'static str, &'static str)],
 }
 
-const POLICIES: [Policy; 9] = [
+const POLICIES: [Policy; 10] = [
     Policy { name: "size", reasons: &["flush.size"], pairs: &[("flush.size", "37")] },
     Policy {
         name: "record-time",
@@ -111,6 +111,11 @@ const POLICIES: [Policy; 9] = [
     },
     Policy { name: "schema", reasons: &["schema change"], pairs: &[("flush.size", "100000")] },
     Policy {
+        name: "projected",
+        reasons: &["flush.size"],
+        pairs: &[("flush.size", "43"), ("schema.compatibility", "BACKWARD")],
+    },
+    Policy {
         name: "field",
         reasons: &["flush.size"],
         pairs: &[
@@ -156,7 +161,7 @@ async fn killed(
     let first = (register(services, &subject, SCHEMA).await, false);
     let second = (register(services, &subject, SCHEMA_2).await, true);
     let schemas = match topic {
-        "schema" => vec![first, second],
+        "schema" | "projected" => vec![first, second],
         "field" => vec![second],
         _ => vec![first],
     };

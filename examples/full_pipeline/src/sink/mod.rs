@@ -4,6 +4,7 @@
 
 mod ahead;
 mod attend;
+mod connect;
 mod consumer;
 mod content;
 mod dead_letter;
@@ -15,6 +16,7 @@ mod offline;
 #[cfg(feature = "parquet")]
 pub(crate) mod parquet;
 mod partition;
+mod project;
 mod schema;
 mod session;
 mod spill;

@@ -4,15 +4,15 @@
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use s3_partitioner::{
-    CommitPlan, Fields, Intent, OffsetCommit, Opaque, Paths, Reason, Record, Rotate, Rotation,
-    SchemaKey, Settings, Tombstone,
+    CommitPlan, Compatibility, Fields, Intent, OffsetCommit, Opaque, Paths, Reason, Record, Rotate,
+    Rotation, SchemaChange, SchemaKey, Settings, Tombstone,
 };
 
 use super::{
     content::Budget,
     form::Item,
     object::OpenObject,
-    schema::{DatumFields, Known},
+    schema::{DatumFields, Known, Projections},
     store::Store,
 };
 use crate::{
@@ -44,6 +44,28 @@ pub(super) struct Shared {
     pub(super) headers: Known,
 }
 
+impl Shared {
+    /// Why a record of one schema cannot go into a file of another.
+    fn change(
+        &self,
+        topic: &str,
+        record: SchemaKey,
+        file: SchemaKey,
+    ) -> Result<Option<SchemaChange>, s3_partitioner::Error> {
+        let connect = |key| self.projects_to(key).and_then(|known| known.connect(topic));
+        match (connect(record), connect(file)) {
+            (Some(record), Some(file)) => self.settings.compatibility().change(record, file),
+            _ => Ok(Some(SchemaChange::Schema)),
+        }
+    }
+
+    /// The schema, if records of others may go into its files.
+    fn projects_to(&self, key: SchemaKey) -> Option<&Known> {
+        let projects = self.settings.compatibility() != Compatibility::None;
+        u32::try_from(key.get()).ok().filter(|_| projects).and_then(|id| self.schemas.get(&id))
+    }
+}
+
 /// Commits one offset with metadata for the partition it is called for.
 pub(super) trait Commit {
     /// Returns once the broker has acknowledged.
@@ -65,6 +87,9 @@ pub(super) struct Partition {
     path: String,
     /// The last offset handled when the clock was last looked at, and how often it was the same.
     quiet: (Option<i64>, u32),
+    /// Ways to the schemas of files, and the value that went one of them.
+    projections: Projections,
+    projected: Vec<u8>,
     /// Value, key and headers as their files hold them, where they are not copied.
     texts: [Vec<u8>; 3],
 }
@@ -124,6 +149,8 @@ impl Partition {
             places: HashMap::new(),
             path: String::new(),
             quiet: (None, 0),
+            projections: Projections::default(),
+            projected: Vec::new(),
             texts: Default::default(),
         }
     }
@@ -138,7 +165,8 @@ impl Partition {
         now: SystemTime,
     ) -> Result<(), Error> {
         let offset = incoming.offset;
-        let parts = parts(&incoming, &shared.files);
+        let mut projected = std::mem::take(&mut self.projected);
+        let mut parts = parts(&incoming, &shared.files);
         let mut costs = [0; 3];
         for ((text, cost), (item, file)) in self.texts.iter_mut().zip(&mut costs).zip(&parts) {
             if let (Some(item), Some(file)) = (item, file) {
@@ -168,12 +196,14 @@ impl Partition {
                 None => record,
             }
         };
-        let schema = incoming.value.and_then(|value| value.schema());
+        let mut schema = incoming.value.and_then(|value| value.schema());
         let key = schema.map_or(SchemaKey::NONE, |id| SchemaKey::new(u64::from(id)));
         let rotate = loop {
             let decided = self
                 .rotation
-                .place(&mut self.paths, &record(), key, now)
+                .place_with(&mut self.paths, &record(), key, now, |record, file| {
+                    shared.change(topic, record, file)
+                })
                 .map_err(|error| bad(topic, self.partition, offset, error))?;
             if decided != Rotate::Before {
                 break decided;
@@ -186,6 +216,23 @@ impl Partition {
             }
         };
         let Some(file) = self.rotation.file() else { return Ok(()) };
+        if file.schema() != key
+            && let Some(Item::Avro(known, datum)) = incoming.value
+            && let Some(target) = shared.projects_to(file.schema())
+            && let Some(done) = self.projections.write((known, target), datum, &mut projected)
+            && let ([(value, Some(kind)), ..], [text, ..], [cost, ..]) =
+                (&mut parts, &mut self.texts, &mut costs)
+        {
+            let item = Item::Avro(target, &projected);
+            text.clear();
+            match done.and_then(|()| kind.format.record(item, text)) {
+                Ok(size) => (*value, *cost, schema) = (Some(item), size, Some(target.id())),
+                Err(error) => {
+                    self.rotation.rejected();
+                    return Err(error.within(format!("{topic}/{} offset {offset}", self.partition)));
+                }
+            }
+        }
         let kind = Kind {
             file: file.number(),
             schemas: (schema, incoming.key.and_then(|key| key.schema())),
@@ -223,6 +270,7 @@ impl Partition {
             object.append(offset, records)?;
             object.send_parts(&shared.store, shared.part_size).await?;
         }
+        self.projected = projected;
         if rotate == Rotate::After {
             let reason = reason(self.rotation.reason());
             self.close(reason, shared, commit, now).await?;

@@ -13,8 +13,8 @@ use rdkafka::{
     error::KafkaError,
     message::BorrowedMessage,
 };
-use registry_client::{Client as Registry, SchemaId};
-use s3_partitioner::CommitPlan;
+use registry_client::{Client as Registry, NewSchema, SchemaId, Subject};
+use s3_partitioner::{CommitPlan, Compatibility};
 
 use super::{
     ahead::{self, Gap},
@@ -180,6 +180,12 @@ impl<'s> Session<'s> {
                 self.learn_schema(id).await?;
             }
         }
+        if let Some((Converter::Avro, bytes)) = value
+            && config.settings.compatibility() != Compatibility::None
+            && let Ok((id, _)) = avro(bytes)
+        {
+            self.learn_version(topic, id).await?;
+        }
         let with_headers = config.files.headers.is_some();
         if with_headers && !headers::encode(message.headers(), &mut self.headers) {
             return Err(Error::new(Part::Data, format!("{} has no headers", place()))
@@ -309,6 +315,32 @@ impl<'s> Session<'s> {
             Error::new(Part::Registry, format!("schema {id} is no Avro schema")).with_cause(error)
         })?;
         self.shared.schemas.insert(id, Known::new(id, schema, &self.config.fields));
+        Ok(())
+    }
+
+    /// Asks which version of the topic's values the schema is, by which Connect compares.
+    async fn learn_version(&mut self, topic: &str, id: u32) -> Result<(), Error> {
+        let (Some(known), Some(registry)) = (self.shared.schemas.get_mut(&id), self.registry)
+        else {
+            return Ok(());
+        };
+        if known.connect(topic).is_some() {
+            return Ok(());
+        }
+        let subject = Subject::new(&format!("{topic}-value"));
+        let schema = NewSchema::new(known.schema().as_str());
+        let version = match registry.lookup(&subject, &schema).await {
+            Ok(found) => found.version().and_then(|version| i32::try_from(version.get()?).ok()),
+            // Another subject has it; then there is no version to compare by.
+            Err(error) if error.kind() == registry_client::ErrorKind::NotFound => None,
+            Err(error) => {
+                let what = format!("cannot get the version of schema {id} in {subject}");
+                return Err(Error::new(Part::Registry, what)
+                    .with_retryable(error.is_retryable())
+                    .with_cause(error));
+            }
+        };
+        known.set_version(topic, version);
         Ok(())
     }
 

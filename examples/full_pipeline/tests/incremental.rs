@@ -514,3 +514,78 @@ async fn rows_without_a_key_are_not_read_behind_their_changes() {
     let truncated = ops.iter().position(|op| op == "t").unwrap();
     assert_eq!(truncated, ops.len() - 1, "rows are read behind the end of them all");
 }
+
+/// Chunks begin behind the key of the row before, whatever the type of the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_follow_each_other_by_keys_of_every_type() {
+    const KEYS: [(&str, &str); 25] = [
+        ("smallint", "(i - 5)::smallint"),
+        ("bigint", "i * 1000000000000 - 5"),
+        ("numeric", "(i - 5) / 3.0"),
+        ("numeric(8,2)", "CASE i WHEN 9 THEN 'NaN' ELSE (i - 5) / 3.0 END"),
+        ("real", "(i - 5) / 3.0::real"),
+        ("double precision", "CASE i WHEN 1 THEN '-infinity' ELSE i / 3.0 END"),
+        ("text", "repeat(chr(39) || chr(92) || chr(955), i)"),
+        ("varchar(5)", "'v' || i"),
+        ("char(5)", "'c' || i"),
+        ("\"char\"", "chr(64 + i)"),
+        ("name", "'n' || i"),
+        ("bytea", "decode(lpad(to_hex(i * 20), 4, '0'), 'hex')"),
+        ("bit(5)", "i::bit(5)"),
+        ("varbit", "substring(B'1010101010' FROM 1 FOR i)"),
+        ("uuid", "md5(i::text)::uuid"),
+        ("date", "'2024-02-27'::date + i"),
+        ("time", "'10:00'::time + i * '0.000001 s'::interval"),
+        (
+            "timestamp",
+            "CASE i WHEN 9 THEN 'infinity' ELSE '2024-02-27'::timestamp + i * '1 day'::interval END",
+        ),
+        ("timestamptz", "'2024-02-27'::timestamptz - i * '500 years'::interval"),
+        ("interval", "i * '1 day 2 h'::interval"),
+        ("inet", "'10.0.0.0'::inet + i"),
+        ("feeling", "('{a,b,c,d,e,f,g,h,i}'::feeling[])[i]"),
+        ("small_text", "'s' || i"),
+        ("int[]", "ARRAY[i % 3, i]"),
+        ("jsonb", "to_jsonb(i)"),
+    ];
+    let place = Place::new();
+    let mut client = place.connect().await;
+    let mut sql = format!(
+        "{SIGNALS} CREATE PUBLICATION everything FOR ALL TABLES; \
+         CREATE TYPE feeling AS ENUM ('i', 'h', 'g', 'f', 'e', 'd', 'c', 'b', 'a'); \
+         CREATE DOMAIN small_text AS varchar(3); "
+    );
+    for (n, (kind, value)) in KEYS.iter().enumerate() {
+        sql.push_str(&format!(
+            "CREATE TABLE k{n} (second boolean, first {kind}, PRIMARY KEY (first, second)); \
+             INSERT INTO k{n} SELECT b, {value} FROM generate_series(1, 9) i, (VALUES (true), (false)) v(b); "
+        ));
+    }
+    client.execute(&sql).await.unwrap();
+    let more = [
+        ("incremental.snapshot.chunk.size", "5"),
+        ("include.unknown.datatypes", "true"),
+        ("decimal.handling.mode", "string"),
+    ];
+    let running = Running::start(&mut place.source(&more));
+    streaming(&mut client).await;
+    let data = r#"{"data-collections":["public\\.k.*"]}"#;
+    client.execute(&signal("keys", "execute-snapshot", data)).await.unwrap();
+    let mut decoder = Decoder::new(&place.services.registry);
+    place.wait_for(&mut decoder, "COMPLETED", 1).await;
+    running.terminate();
+    let notes = place.notes(&mut decoder).await;
+    let over = notes.iter().filter(|(kind, _)| kind == "TABLE_SCAN_COMPLETED");
+    let over: BTreeMap<&str, (&str, &str)> = over
+        .map(|(_, data)| {
+            let of = |name: &str| data[name].as_str();
+            (of("scanned_collection"), (of("status"), of("total_rows_scanned")))
+        })
+        .collect();
+    for (n, (kind, _)) in KEYS.iter().enumerate() {
+        assert_eq!(over[format!("public.k{n}").as_str()], ("SUCCEEDED", "18"), "{kind}");
+        let rows = consume(&place.services.kafka, &format!("inc.public.k{n}"));
+        let keys: BTreeSet<_> = rows.iter().map(|row| row.key.clone()).collect();
+        assert_eq!((rows.len(), keys.len()), (18, 18), "{kind}");
+    }
+}

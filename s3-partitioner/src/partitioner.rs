@@ -212,6 +212,11 @@ impl FieldName {
         record.value.field(&self.path)
     }
 
+    /// What is asked for.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     #[cold]
     pub(crate) fn missing(&self, record: &Record<'_>) -> Error {
         missing(record, &self.path)

@@ -124,7 +124,13 @@ impl Paths {
         if self.is_plain && self.base.holds(record, now_ms) && self.fits(self.base.path(), record) {
             return Ok(self.base.path());
         }
-        self.find(record, now, now_ms)
+        if !(self.is_plain && matches!(self.base, Base::Field(_))) {
+            return self.find(record, now, now_ms);
+        }
+        match &mut self.base {
+            Base::Field(paths) => paths.find(record, self.key_room),
+            base => Ok(base.path()),
+        }
     }
 
     #[inline(never)]

@@ -1,3 +1,4 @@
+use crate::partitioner::FieldName;
 use crate::{Error, ErrorKind, FieldPartitioner, Record, Shape, Value};
 
 /// The paths of a field partitioner. What has not changed since the record before is not printed
@@ -5,10 +6,8 @@ use crate::{Error, ErrorKind, FieldPartitioner, Record, Shape, Value};
 #[derive(Clone, Debug)]
 pub(super) struct FieldPaths {
     partitioner: FieldPartitioner,
-    /// For each field, where its part of the path begins, and the value printed there.
+    /// For each field, what the path has of it. After one that is not there, none is.
     seen: Vec<Seen>,
-    /// How many of them are printed.
-    printed: usize,
     path: String,
     /// Counts the changes.
     change: i64,
@@ -16,7 +15,13 @@ pub(super) struct FieldPaths {
 
 #[derive(Clone, Debug, Default)]
 struct Seen {
+    /// The field.
+    name: String,
+    /// What comes before its value.
+    label: String,
+    /// Where its part of the path begins.
     start: usize,
+    /// The value printed there.
     kind: Kind,
     integer: i64,
     text: String,
@@ -24,7 +29,9 @@ struct Seen {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Kind {
+    /// No value has been printed.
     #[default]
+    Nothing,
     Null,
     Boolean,
     Integer,
@@ -47,18 +54,23 @@ impl Seen {
         })
     }
 
-    /// Looks at the value where it is: copying what was just written to memory in pieces costs
-    /// more than all the rest.
+    /// Whether the record has the same value. It is looked at where it is: copying what was just
+    /// written to memory in pieces costs more than all the rest, and more than to ask again.
     #[inline]
-    fn is(&self, value: &Value<'_>) -> bool {
-        match *value {
-            Value::String(text) => self.kind == Kind::Text && text == self.text,
-            Value::Int64(number) => self.kind == Kind::Integer && number == self.integer,
-            Value::Int32(number) => self.kind == Kind::Integer && i64::from(number) == self.integer,
-            _ => Self::simple(*value).is_some_and(|(kind, integer, text)| {
-                kind == self.kind && integer == self.integer && text == self.text
-            }),
+    fn is_in(&self, record: &Record<'_>) -> bool {
+        match &record.value.field(&self.name) {
+            Some(Value::String(text)) => self.kind == Kind::Text && *text == self.text,
+            Some(value) => self.is(value),
+            None => false,
         }
+    }
+
+    /// In the rarer cases.
+    #[inline(never)]
+    fn is(&self, value: &Value<'_>) -> bool {
+        Self::simple(*value).is_some_and(|(kind, integer, text)| {
+            kind == self.kind && integer == self.integer && text == self.text
+        })
     }
 
     fn remember(&mut self, value: Value<'_>) {
@@ -72,8 +84,23 @@ impl Seen {
 
 impl FieldPaths {
     pub(super) fn new(partitioner: FieldPartitioner) -> Self {
-        let seen = vec![Seen::default(); partitioner.fields().len()];
-        Self { partitioner, seen, printed: 0, path: String::new(), change: 0 }
+        let seen = |(index, field): (usize, &FieldName)| {
+            let mut label = String::new();
+            partitioner.write_name(index, field, &mut label);
+            Seen { name: field.path().to_owned(), label, ..Seen::default() }
+        };
+        let seen = partitioner.fields().iter().enumerate().map(seen).collect();
+        Self { partitioner, seen, path: String::new(), change: 0 }
+    }
+
+    /// The path of a record whose key has room for that many bytes of path and twice the topic.
+    #[inline(never)]
+    pub(super) fn find(&mut self, record: &Record<'_>, room: usize) -> Result<&str, Error> {
+        self.encode(record)?;
+        if self.path.len() + 2 * record.topic.len() > room {
+            return Err(Error::new(ErrorKind::KeyTooLong));
+        }
+        Ok(&self.path)
     }
 
     /// Gives a number that stays as long as the path does.
@@ -82,31 +109,34 @@ impl FieldPaths {
         if record.value.shape() != Shape::Struct {
             return Err(Error::new(ErrorKind::NotStruct));
         }
+        if let Some(first) = self.seen.iter().position(|seen| !seen.is_in(record)) {
+            self.print(first, record)?;
+        }
+        Ok(self.change)
+    }
+
+    /// Prints the fields from one on.
+    #[inline(never)]
+    fn print(&mut self, from: usize, record: &Record<'_>) -> Result<(), Error> {
+        if let Some(seen) = self.seen.get(from)
+            && seen.kind != Kind::Nothing
+        {
+            self.path.truncate(seen.start);
+        }
+        self.seen.iter_mut().skip(from).for_each(|seen| seen.kind = Kind::Nothing);
         let fields = self.partitioner.fields().iter().zip(&mut self.seen);
-        for (index, (field, seen)) in fields.enumerate() {
-            let found = field.find(record);
-            if let Some(value) = &found
-                && index < self.printed
-                && seen.is(value)
-            {
-                continue;
-            }
-            let value = found.ok_or_else(|| field.missing(record))?;
-            if index < self.printed {
-                self.path.truncate(seen.start);
-            }
-            self.printed = index;
+        for (field, seen) in fields.skip(from) {
+            let value = field.find(record).ok_or_else(|| field.missing(record))?;
             self.change = self.change.wrapping_add(1);
             seen.start = self.path.len();
-            self.partitioner.write_name(index, field, &mut self.path);
+            self.path.push_str(&seen.label);
             if let Err(error) = self.partitioner.write_value(field, value, &mut self.path) {
                 self.path.truncate(seen.start);
                 return Err(error);
             }
             seen.remember(value);
-            self.printed = index + 1;
         }
-        Ok(self.change)
+        Ok(())
     }
 
     #[inline]

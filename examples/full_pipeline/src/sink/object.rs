@@ -191,7 +191,7 @@ impl File {
             none => {
                 let (attributes, tags) = describe(store, options);
                 let options = PutMultipartOptions { attributes, tags, ..Default::default() };
-                let path = Path::from(self.path.as_str());
+                let path = place(&self.path);
                 none.insert(store.objects.put_multipart_opts(&path, options).await.map_err(failed)?)
             }
         };
@@ -232,7 +232,7 @@ impl File {
 
 /// The name as it is, as far as the store's client lets it be: what it does not allow — empty and
 /// dotted directories, control characters — is escaped or left out.
-fn place(path: &str) -> Path {
+pub(super) fn place(path: &str) -> Path {
     let names = path.split('/').filter(|name| !name.is_empty());
     names.map(|name| PathPart::parse(name).unwrap_or_else(|_| PathPart::from(name))).collect()
 }

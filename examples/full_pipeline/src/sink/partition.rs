@@ -11,7 +11,7 @@ use s3_partitioner::{
 use super::{
     content::Budget,
     form::Item,
-    object::OpenObject,
+    object::{OpenObject, place},
     schema::{DatumFields, Known, Projections},
     store::Store,
 };
@@ -21,7 +21,7 @@ use crate::{
     metrics::Metrics,
 };
 
-/// S3 takes no longer key, and hardly a file system a longer name.
+/// S3 takes no longer key, and a file system no longer name.
 const LONGEST_PATH: usize = 1024;
 const LONGEST_NAME: usize = 255;
 /// Looks at the clock without a new record until one asks what is still to come.
@@ -241,11 +241,6 @@ impl Partition {
         let index = match self.places.get(&kind) {
             Some(index) => *index,
             None => {
-                if !fits(topic, file.encoded()) {
-                    self.rotation.rejected();
-                    let what = format!("{topic}/{} offset {offset}", self.partition);
-                    return Err(Error::new(Part::Data, format!("{what} makes too long a name")));
-                }
                 let mut object = OpenObject::new(schema, offset);
                 let encoded = file.encoded();
                 for (item, kind) in &parts {
@@ -253,6 +248,14 @@ impl Partition {
                     self.path.clear();
                     let namer = shared.settings.namer();
                     namer.object(encoded, &record(), &kind.extension, &mut self.path);
+                    if !fits(&shared.store, &self.path) {
+                        self.rotation.rejected();
+                        let what = format!("{topic}/{} offset {offset}", self.partition);
+                        return Err(Error::new(
+                            Part::Data,
+                            format!("{what} makes too long a name"),
+                        ));
+                    }
                     object.add_file(self.path.clone(), &kind.format, *item, &shared.budget)?;
                 }
                 let index = self.open.len();
@@ -427,12 +430,16 @@ async fn close(
     Ok(())
 }
 
-/// Whether the names of an object in this directory can be written everywhere.
-fn fits(topic: &str, encoded: &str) -> bool {
-    // The rest are the topic twice, the offset, endings and what `topics.dir` adds.
-    encoded.len() + 2 * topic.len() + 128 <= LONGEST_PATH
-        && (encoded.len() <= LONGEST_NAME
-            || encoded.split('/').all(|name| name.len() <= LONGEST_NAME))
+/// Whether the store can take the name, as it is written there.
+pub(super) fn fits(store: &Store, path: &str) -> bool {
+    let place = place(path);
+    if store.attributes {
+        // Names that are too long were told from good ones before, but for what is escaped.
+        place.as_ref().len() <= path.len().max(LONGEST_PATH)
+    } else {
+        place.as_ref().len() <= LONGEST_PATH
+            && place.parts().all(|name| name.as_ref().len() <= LONGEST_NAME)
+    }
 }
 
 fn bad(

@@ -49,6 +49,8 @@ impl Commit for Journal {
 }
 
 struct Bench {
+    /// The wall clock when an offset is written.
+    clock: fn(i64) -> SystemTime,
     memory: Arc<InMemory>,
     faults: Faults,
     journal: Journal,
@@ -60,16 +62,26 @@ impl Bench {
     /// Three directories, objects of some 20 records in all; `part` decides whether they go up in
     /// parts, and `budget` whether they are spilled.
     fn new(part: usize, budget: usize) -> Self {
-        let memory = Arc::new(InMemory::new());
-        let store = FaultyStore::new(Arc::clone(&memory) as Arc<dyn ObjectStore>);
-        let settings = Settings::from_properties([
+        let by_place = [
             ("flush.size", "20"),
             ("partitioner.class", "FieldPartitioner"),
             ("partition.field.name", "place"),
-        ]);
+        ];
+        Self::with_settings(part, budget, by_place)
+    }
+
+    fn with_settings<'a>(
+        part: usize,
+        budget: usize,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let memory = Arc::new(InMemory::new());
+        let store = FaultyStore::new(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+        let settings = Settings::from_properties(settings);
         let format = Format::Avro(avro_wire::ocf::Codec::Null);
         let values = FileKind { extension: format.extension(""), format };
         Self {
+            clock: |_| SystemTime::now(),
             faults: store.faults(),
             memory,
             journal: Journal::default(),
@@ -127,7 +139,9 @@ impl Bench {
             key: None,
             headers: None,
         };
-        partition.write(incoming, &self.shared, &self.journal, SystemTime::now()).await
+        let now = (self.clock)(offset);
+        partition.poll(&self.shared, &self.journal, now).await?;
+        partition.write(incoming, &self.shared, &self.journal, now).await
     }
 
     /// The objects and the ids they hold, read by apache-avro.
@@ -240,4 +254,57 @@ async fn objects_say_what_they_hold() {
         ["first_offset", "last_offset", "records", "schema_id"].map(attribute),
         ["1", "19", "7", "1"]
     );
+}
+
+/// Hours and days back and forth, sometimes for one record.
+fn restless(offset: i64) -> SystemTime {
+    let back = [0, 0, 90_000, 7_200, 86_400, 0, 400][usize::try_from(offset % 7).unwrap()];
+    let seconds = 1_709_600_000 + offset.unsigned_abs() * 40;
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds - back)
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_loses_and_doubles_nothing() {
+    let by_clock = [
+        ("flush.size", "25"),
+        ("partitioner.class", "TimeBasedPartitioner"),
+        ("timestamp.extractor", "Wallclock"),
+        ("partition.duration.ms", "60000"),
+        ("path.format", "'d'=dd/'h'=HH/'m'=mm"),
+        ("rotate.interval.ms", "600000"),
+        ("rotate.file.on.partition.change", "false"),
+        ("rotate.schedule.interval.ms", "3600000"),
+        ("rotate.idle.ms", "7000000"),
+        ("locale", "en"),
+        ("timezone", "Australia/Sydney"),
+    ];
+    let bench = |fault: Option<u64>| {
+        let mut bench = Bench::with_settings(1 << 20, 1 << 20, by_clock);
+        bench.clock = restless;
+        if let Some(number) = fault {
+            bench.faults.fail(Operation::Put, number, Fault::Unavailable);
+        }
+        bench
+    };
+    let undisturbed = bench(None);
+    assert!(undisturbed.run().await.is_empty());
+    let objects = undisturbed.objects().await;
+    assert!(objects.len() > 10, "{objects:?}");
+    for number in 1..objects.len() as u64 {
+        let disturbed = bench(Some(number));
+        assert_eq!(disturbed.run().await.len(), 1, "{number}");
+    }
+}
+
+#[test]
+fn names_fit_where_they_are_written() {
+    let bucket = Bench::new(1, 1).shared.store;
+    let folder = Store { attributes: false, ..bucket.clone() };
+    let fits = |path: &str| [&bucket, &folder].map(|store| super::partition::fits(store, path));
+    assert_eq!(fits("topics/rows/place=1/rows+0+0000000000.avro"), [true, true]);
+    assert_eq!(fits(&format!("topics/{}/x", "n".repeat(256))), [true, false]);
+    // What was let through as it is must not become too long by being escaped.
+    assert_eq!(fits(&format!("topics/{}", "\0".repeat(85))), [true, true]);
+    assert_eq!(fits(&format!("topics/{}", "\0".repeat(86))), [true, false]);
+    assert_eq!(fits(&format!("topics/{}", "\0".repeat(400))), [false, false]);
 }

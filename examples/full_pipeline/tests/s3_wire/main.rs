@@ -401,3 +401,81 @@ async fn a_store_that_blocks_for_long_pauses_the_sink_and_leaves_it_in_its_group
     assert_eq!(said.matches("is assigned").count(), 1, "{said}");
     assert!(said.contains("reading goes on after") && !said.contains("trying again"), "{said}");
 }
+
+/// Values that are no good names, and the directory each makes: as it is, but for what an S3 client
+/// must not send.
+const ODD: [(&str, &str); 11] = [
+    ("plain", "note=plain"),
+    ("a/b", "note=a/b"),
+    ("../../x", "note=../%2E%2E/x"),
+    ("/", "note="),
+    ("", "note="),
+    ("nul\0x", "note=nul%00x"),
+    ("🦀 é", "note=🦀 é"),
+    ("c//d", "note=c/d"),
+    ("./e", "note=./e"),
+    ("%41+&?#=", "note=%41+&?#="),
+    ("tab\t\n", "note=tab%09%0A"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_are_no_good_names_make_keys_in_the_bucket_all_the_same() {
+    let (place, server) = (Place::new(), Server::start().await);
+    create_topic(&place.services, "odd", 1).await;
+    let schema = register(&place.services, "odd-value", SCHEMA_2).await;
+    let producer: FutureProducer = client(&place.services).create().unwrap();
+    let long = "x".repeat(5_000);
+    let values = ODD.iter().map(|(value, _)| *value).chain([long.as_str()]);
+    for (id, value) in (0..).zip(values) {
+        let value = row(schema, id, Some(value));
+        let record: FutureRecord<'_, (), Vec<u8>> =
+            FutureRecord::to("odd").partition(0).payload(&value);
+        producer.send(record, Duration::from_secs(20)).await.unwrap();
+    }
+    let pairs = [
+        ("flush.size", "11"),
+        ("partitioner.class", "FieldPartitioner"),
+        ("partition.field.name", "note"),
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", "odd-dlq"),
+    ];
+    let mut sink = place.sink(&server, "odd", &pairs);
+    let (running, mut seen) = (sink.start(), Seen::default());
+    until("the objects", || seen.look(&server.bucket()) == ODD.len()).await;
+    until("the other", || support::high_watermark(&place.services.kafka, "odd-dlq") == 1).await;
+    running.terminate();
+    seen.check("odd", &server.bucket(), 1, 11);
+    let topic = server.bucket().join("topics/odd");
+    for (id, (value, directory)) in ODD.iter().enumerate() {
+        let path = topic.join(format!("{directory}/odd+0+{id:010}.avro"));
+        assert!(path.exists(), "{value:?}: {}", path.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_has_one_name_whether_it_goes_up_in_parts_or_not() {
+    let (place, server) = (Place::new(), Server::start().await);
+    let time = [
+        ("partitioner.class", "TimeBasedPartitioner"),
+        ("timestamp.extractor", "Record"),
+        ("partition.duration.ms", "31536000000000"),
+        ("path.format", "'é [~'YYYY']'"),
+        ("locale", "en"),
+        ("timezone", "UTC"),
+        ("flush.size", "6"),
+    ];
+    let mut names = Vec::new();
+    for (topic, length) in [("one", 3), ("two", LARGE)] {
+        place.topic(topic, 6, length).await;
+        let mut sink = place.sink(&server, topic, &time);
+        let (running, mut seen) = (sink.start(), Seen::default());
+        let folder = server.bucket().join("topics").join(topic);
+        until("the object", || seen.look(&folder) == 6).await;
+        running.terminate();
+        let found = support::files(&folder);
+        assert_eq!(found.len(), 1);
+        let name = found[0].strip_prefix(&folder).unwrap().to_str().unwrap();
+        names.push(name.replace(&format!("{topic}+"), ""));
+    }
+    assert_eq!(names, ["é [~1970]/0+0000000000.avro"; 2]);
+}

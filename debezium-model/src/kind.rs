@@ -208,7 +208,9 @@ impl Kind {
             }
             return Some(match element {
                 Self::Bits(_) | Self::BitBool => Self::Lost(Box::new(element)),
-                element @ Self::Enum(_) => Self::Array(Box::new(element), false),
+                element @ (Self::Enum(_) | Self::Opaque(TextType::Tsvector)) => {
+                    Self::Array(Box::new(element), false)
+                }
                 element => Self::Array(Box::new(element), true),
             });
         }

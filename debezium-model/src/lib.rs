@@ -25,6 +25,7 @@ mod envelope;
 mod error;
 mod flatten;
 mod flattened;
+mod java_hash;
 mod json;
 mod kind;
 mod logical;

@@ -22,7 +22,7 @@ use crate::mapping::{BinaryMode, HstoreMode, IntervalMode};
 pub(crate) use array::{ArrayItem, Elements};
 #[cfg(feature = "avro")]
 pub(crate) use decimal::{fewest_bytes, small_decimal};
-pub(crate) use hstore::Pairs;
+pub(crate) use hstore::Ordered;
 #[cfg(feature = "avro")]
 pub(crate) use net::is_uuid;
 pub(crate) use net::push_hex;
@@ -89,6 +89,7 @@ pub(crate) struct ValueScratch {
     digits: Vec<u8>,
     limbs: Vec<u64>,
     bytes: Vec<u8>,
+    pairs: Ordered,
 }
 
 /// Converts everything but arrays and `hstore` maps, which have no single value.
@@ -164,9 +165,12 @@ pub(crate) fn convert<'a>(
         Kind::BitText => Scalar::Text(bits::text(raw, &mut scratch.text)?),
         Kind::Bits(_) => Scalar::Bytes(bits::little_endian(raw, &mut scratch.bytes)?),
         Kind::Point => point(raw)?,
-        Kind::Hstore(HstoreMode::Json) => {
-            Scalar::Text(hstore::json(raw, &mut scratch.bytes, &mut scratch.text)?)
-        }
+        Kind::Hstore(HstoreMode::Json) => Scalar::Text(hstore::json(
+            raw,
+            &mut scratch.pairs,
+            &mut scratch.bytes,
+            &mut scratch.text,
+        )?),
         Kind::Unknown(_) | Kind::Geometric(_) if matches!(raw, Raw::Binary(_)) => {
             return Err(ErrorKind::UnsupportedBinary);
         }
@@ -185,6 +189,30 @@ pub(crate) fn convert<'a>(
         Kind::Lost(_) => Scalar::Null,
         Kind::Hstore(HstoreMode::Map) | Kind::Array(..) => return Err(ErrorKind::OutOfRange),
     })
+}
+
+/// Converts an element of an array. Debezium reads those of some types in another way than the same
+/// value outside of one.
+pub(crate) fn convert_element<'a>(
+    kind: &Kind,
+    raw: Raw<'a>,
+    reading: Reading,
+    scratch: &'a mut ValueScratch,
+) -> Result<Scalar<'a>, ErrorKind> {
+    if reading == Reading::Exact {
+        return convert(kind, raw, reading, scratch);
+    }
+    match kind {
+        Kind::Date(days) => java_date::snapshot_date(*days, raw, &mut scratch.text),
+        Kind::Time(unit) => java_date::time_in_array(*unit, raw, &mut scratch.text),
+        Kind::TimeTz => java_date::time_tz_in_array(raw, &mut scratch.text),
+        Kind::Timestamp(unit) => java_date::timestamp_in_array(*unit, raw, &mut scratch.text),
+        Kind::TimestampTz(digits) => {
+            let ValueScratch { bytes, text, .. } = scratch;
+            java_date::timestamp_tz_in_array(*digits, raw, bytes, text)
+        }
+        _ => convert(kind, raw, reading, scratch),
+    }
 }
 
 /// What a value of the kind is made of when there is none but null is not allowed: the zero of

@@ -16,7 +16,10 @@ use crate::schema::{ConnectSchema, DefaultValue};
 use crate::source_type::size;
 use crate::table::{Mapped, MappedColumn, Table};
 use crate::toast::ToastPolicy;
-use crate::value::{ArrayItem, Elements, Pairs, Raw, Reading, Scalar, ValueScratch, convert, zero};
+use crate::value::{
+    ArrayItem, Elements, Ordered, Raw, Reading, Scalar, ValueScratch, convert, convert_element,
+    zero,
+};
 
 /// Index of the null branch of a union whose default is null.
 pub(super) const ABSENT: u8 = 0;
@@ -28,6 +31,7 @@ pub(super) const PRESENT: u8 = 2;
 pub(super) struct Buffers {
     value: ValueScratch,
     element: Vec<u8>,
+    pairs: Ordered,
     pub(super) text: String,
 }
 
@@ -344,11 +348,13 @@ impl Array<'_> {
                 // Declared with other dimensions than it has.
                 _ if depth > 1 => return Ok(Written::Null),
                 ArrayItem::Value(raw) => {
+                    // Moments in arrays are not like others.
+                    let usual = !matches!(self.leaf, Kind::Timestamp(_) | Kind::TimestampTz(_));
                     let branch = self.nulls.then_some(PRESENT);
-                    if common::write(self.leaf, branch, raw, out).is_some() {
+                    if usual && common::write(self.leaf, branch, raw, out).is_some() {
                         continue;
                     }
-                    match convert(self.leaf, raw, self.reading, &mut buffers.value)? {
+                    match convert_element(self.leaf, raw, self.reading, &mut buffers.value)? {
                         Scalar::Null if exact => return Ok(Written::Null),
                         scalar => scalar,
                     }
@@ -376,12 +382,12 @@ impl Array<'_> {
 }
 
 fn map(raw: Raw<'_>, buffers: &mut Buffers, out: &mut Vec<u8>) -> Result<Written, ErrorKind> {
-    let mut pairs = Pairs::new(raw)?;
-    let count = pairs.count(&mut buffers.element)?;
+    let count = buffers.pairs.sort(raw, &mut buffers.element)?;
     if count > 0 {
         write_count(count, out)?;
     }
-    while let Some(key) = pairs.next_key(&mut buffers.element)? {
+    for mut pairs in buffers.pairs.pairs(raw) {
+        let Some(key) = pairs.next_key(&mut buffers.element)? else { break };
         write_string(key, out);
         match pairs.value(&mut buffers.element)? {
             Some(value) => {

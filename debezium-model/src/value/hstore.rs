@@ -1,8 +1,11 @@
 //! `hstore`: `"key"=>"value", "other"=>NULL`, or a count and length-prefixed pairs.
 
+use std::cmp::Reverse;
+
 use super::array::unescape;
 use super::{Raw, utf8_str};
 use crate::error::ErrorKind;
+use crate::java_hash::{buckets, hash};
 use crate::json::push_quoted_text;
 
 /// The pairs, read one after the other: a key, then its value.
@@ -30,6 +33,22 @@ impl<'a> Pairs<'a> {
                 Ok(Self::Binary(rest, count))
             }
         }
+    }
+
+    /// The pairs from one on, by the bytes that are left at its beginning.
+    fn from(raw: Raw<'a>, left: usize) -> Self {
+        let (Raw::Text(all) | Raw::Binary(all)) = raw;
+        let rest = all.len().checked_sub(left).and_then(|start| all.get(start..));
+        let rest = rest.unwrap_or_default();
+        match raw {
+            Raw::Text(_) => Self::Text(rest, left == all.len()),
+            Raw::Binary(_) => Self::Binary(rest, 1),
+        }
+    }
+
+    fn left(&self) -> usize {
+        let (Self::Text(rest, _) | Self::Binary(rest, _)) = self;
+        rest.len()
     }
 
     pub(crate) fn next_key<'b>(
@@ -87,14 +106,34 @@ impl<'a> Pairs<'a> {
             Self::Binary(rest, _) => prefixed(rest)?.map(utf8_str).transpose(),
         }
     }
+}
 
-    pub(crate) fn count(mut self, buffer: &mut Vec<u8>) -> Result<usize, ErrorKind> {
-        let mut count = 0;
-        while self.next_key(buffer)?.is_some() {
-            self.value(buffer)?;
-            count += 1;
+/// The pairs in the order of the Java hash map that they pass through.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ordered {
+    /// Hash of the key, and the bytes that are left where the pair begins.
+    pairs: Vec<(u32, usize)>,
+}
+
+impl Ordered {
+    /// Finds the order and gives the number of pairs.
+    pub(crate) fn sort(&mut self, raw: Raw<'_>, buffer: &mut Vec<u8>) -> Result<usize, ErrorKind> {
+        self.pairs.clear();
+        let mut pairs = Pairs::new(raw)?;
+        loop {
+            let left = pairs.left();
+            let Some(key) = pairs.next_key(buffer)? else { break };
+            self.pairs.push((hash(key), left));
+            pairs.value(buffer)?;
         }
-        Ok(count)
+        let mask = buckets(self.pairs.len()) - 1;
+        self.pairs.sort_unstable_by_key(|(hash, left)| (hash & mask, Reverse(*left)));
+        Ok(self.pairs.len())
+    }
+
+    /// The pairs of the value that was sorted, each as the first of [`Pairs`].
+    pub(crate) fn pairs<'a>(&self, raw: Raw<'a>) -> impl Iterator<Item = Pairs<'a>> {
+        self.pairs.iter().map(move |(_, left)| Pairs::from(raw, *left))
     }
 }
 
@@ -115,13 +154,15 @@ fn prefixed<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ErrorKind> {
 /// As a JSON object of text and null.
 pub(super) fn json<'s>(
     raw: Raw<'_>,
+    ordered: &mut Ordered,
     buffer: &mut Vec<u8>,
     out: &'s mut String,
 ) -> Result<&'s str, ErrorKind> {
-    let mut pairs = Pairs::new(raw)?;
+    ordered.sort(raw, buffer)?;
     out.clear();
     out.push('{');
-    while let Some(key) = pairs.next_key(buffer)? {
+    for mut pairs in ordered.pairs(raw) {
+        let Some(key) = pairs.next_key(buffer)? else { break };
         if out.len() > 1 {
             out.push(',');
         }

@@ -12,9 +12,9 @@ use crate::kind::{Days, TimeUnit};
 use crate::mapping::IntervalMode;
 
 /// Days from 1970-01-01 to 2000-01-01.
-const EPOCH_DAYS: i64 = 10_957;
+pub(super) const EPOCH_DAYS: i64 = 10_957;
 pub(super) const DAY_SECONDS: i64 = 86_400;
-const DAY_MICROS: i64 = DAY_SECONDS * SECOND;
+pub(super) const DAY_MICROS: i64 = DAY_SECONDS * SECOND;
 pub(super) const SECOND: i64 = 1_000_000;
 /// What Debezium's stream gives for the days of infinity and of minus infinity.
 const INFINITE_DAYS: (i64, i64) = (-2_147_472_692, -2_147_472_691);
@@ -28,7 +28,7 @@ const MINUS_INFINITY: &str = "-infinity";
 /// A moment, whole seconds since 1970 apart from the microseconds after them: together they do
 /// not fit 64 bits at the end of PostgreSQL's range.
 #[derive(Clone, Copy)]
-enum Moment {
+pub(super) enum Moment {
     Finite { seconds: i64, micros: i64 },
     Infinity,
     MinusInfinity,
@@ -102,15 +102,7 @@ pub(super) fn time<'a>(
     exact: bool,
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
-    let micros = match raw {
-        Raw::Text(text) => {
-            let mut parser = Parser(text);
-            let micros = parser.time_of_day()?;
-            parser.end()?;
-            micros
-        }
-        Raw::Binary(bytes) => day_micros(i64::from_be_bytes(fixed(bytes)?))?,
-    };
+    let micros = read_time(raw)?;
     Ok(match unit {
         TimeUnit::Millis | TimeUnit::Connect => {
             Scalar::Int(i32::try_from(micros / 1000).map_err(|_| ErrorKind::OutOfRange)?)
@@ -127,28 +119,27 @@ pub(super) fn time<'a>(
     })
 }
 
-/// Binary is microseconds and the zone in seconds *west* of Greenwich. 24:00 keeps its zone when
+/// Microseconds since midnight; 24:00 is the last.
+pub(super) fn read_time(raw: Raw<'_>) -> Result<i64, ErrorKind> {
+    match raw {
+        Raw::Text(text) => {
+            let mut parser = Parser(text);
+            let micros = parser.time_of_day()?;
+            parser.end()?;
+            Ok(micros)
+        }
+        Raw::Binary(bytes) => day_micros(i64::from_be_bytes(fixed(bytes)?)),
+    }
+}
+
+/// 24:00 keeps its zone when
 /// `exact`, because in another it would be a time of another day.
 pub(super) fn time_tz<'a>(
     raw: Raw<'_>,
     exact: bool,
     out: &'a mut String,
 ) -> Result<Scalar<'a>, ErrorKind> {
-    let (micros, west) = match raw {
-        Raw::Text(text) => {
-            let mut parser = Parser(text);
-            let micros = parser.time_of_day()?;
-            let east = parser.offset()?;
-            parser.end()?;
-            (micros, -east)
-        }
-        Raw::Binary(bytes) => {
-            let (micros, west) =
-                bytes.split_first_chunk::<8>().ok_or(ErrorKind::MalformedBinary)?;
-            let west = i64::from(i32::from_be_bytes(fixed(west)?));
-            (day_micros(i64::from_be_bytes(*micros))?, west)
-        }
-    };
+    let (micros, west) = read_time_tz(raw)?;
     out.clear();
     if exact && micros == DAY_MICROS {
         push_time(micros, Fraction::Trimmed, out);
@@ -158,6 +149,25 @@ pub(super) fn time_tz<'a>(
     push_time((micros + west * SECOND).rem_euclid(DAY_MICROS), Fraction::Trimmed, out);
     out.push('Z');
     Ok(Scalar::Text(out))
+}
+
+/// Microseconds since midnight, and the zone in seconds *west* of Greenwich, as in the binary form.
+pub(super) fn read_time_tz(raw: Raw<'_>) -> Result<(i64, i64), ErrorKind> {
+    match raw {
+        Raw::Text(text) => {
+            let mut parser = Parser(text);
+            let micros = parser.time_of_day()?;
+            let east = parser.offset()?;
+            parser.end()?;
+            Ok((micros, -east))
+        }
+        Raw::Binary(bytes) => {
+            let (micros, west) =
+                bytes.split_first_chunk::<8>().ok_or(ErrorKind::MalformedBinary)?;
+            let west = i64::from(i32::from_be_bytes(fixed(west)?));
+            Ok((day_micros(i64::from_be_bytes(*micros))?, west))
+        }
+    }
 }
 
 /// What is infinite is the least or the greatest number of all when `exact`, and what a number has
@@ -317,12 +327,12 @@ fn day_micros(micros: i64) -> Result<i64, ErrorKind> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Zone {
+pub(super) enum Zone {
     None,
     Offset,
 }
 
-fn moment(raw: Raw<'_>, zone: Zone) -> Result<Moment, ErrorKind> {
+pub(super) fn moment(raw: Raw<'_>, zone: Zone) -> Result<Moment, ErrorKind> {
     match raw {
         Raw::Text(text) => {
             if zone == Zone::None

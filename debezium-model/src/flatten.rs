@@ -29,14 +29,6 @@ pub(crate) enum Metadata {
     Transaction(usize),
 }
 
-impl Metadata {
-    /// Whether it is what happened to the row.
-    #[cfg(feature = "avro")]
-    pub(crate) fn is_operation(self) -> bool {
-        self == Self::Envelope(0)
-    }
-}
-
 /// Fields of the envelope that may be added, with the index used in [`Metadata`].
 pub(crate) const ENVELOPE_FIELDS: [&str; 4] = ["op", "ts_ms", "ts_us", "ts_ns"];
 /// Fields of the source block, in schema order.
@@ -101,6 +93,12 @@ impl Flatten {
 }
 
 impl AddedField {
+    /// Whether it is what happened to the row.
+    #[cfg(feature = "avro")]
+    pub(crate) fn is_operation(&self) -> bool {
+        self.metadata == Metadata::Envelope(0)
+    }
+
     /// Reads one entry of `add.fields`: `op`, `source.ts_ms` or `lsn:position`. A field without
     /// its struct is looked up in the envelope, the transaction block and the source block.
     /// Dots become underscores in the name, after the prefix.

@@ -122,6 +122,8 @@ pub struct Mapping {
     pub(crate) field_names: NameAdjustment,
     pub(crate) topic_delimiter: String,
     pub(crate) flatten: Option<Flatten>,
+    /// How many routers stand before the flattening.
+    pub(crate) flatten_behind: usize,
     pub(crate) fidelity: Fidelity,
     pub(crate) unrepresentable: Unrepresentable,
     pub(crate) toast: ToastPolicy,
@@ -155,6 +157,7 @@ impl Default for Mapping {
             field_names: NameAdjustment::default(),
             topic_delimiter: ".".to_owned(),
             flatten: None,
+            flatten_behind: 0,
             fidelity: Fidelity::default(),
             unrepresentable: Unrepresentable::default(),
             toast: ToastPolicy::default(),
@@ -223,10 +226,12 @@ impl Mapping {
         self
     }
 
-    /// The same mapping with flattened values instead of envelopes.
+    /// The same mapping with flattened values instead of envelopes. Routers that are added later
+    /// leave the names of their schemas as they are.
     #[must_use]
     pub fn with_flatten(mut self, flatten: Flatten) -> Self {
         self.flatten = Some(flatten);
+        self.flatten_behind = self.routers.len();
         self
     }
 

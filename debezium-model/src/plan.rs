@@ -180,6 +180,8 @@ pub struct Plan {
 struct Inner {
     table: Table,
     key: Option<Row>,
+    /// What routers add to every key.
+    key_tail: Vec<u8>,
     row: Row,
     /// Of old rows, where they differ.
     before: Option<Row>,
@@ -194,6 +196,10 @@ impl Table {
     pub fn plan(&self) -> Plan {
         let key = self.key_schema().map(|_| Row::key(self));
         let row = Row::value(self);
+        let mut key_tail = Vec::new();
+        for text in self.key_tail() {
+            avro_wire::primitive::write_string(text, &mut key_tail);
+        }
         let route_by = self.mapping().flatten.as_ref().and_then(|f| f.route_by.as_deref());
         let route_by = route_by
             .and_then(|name| self.columns().iter().position(|column| column.def.name() == name));
@@ -201,6 +207,7 @@ impl Table {
             inner: Arc::new(Inner {
                 table: self.clone(),
                 key,
+                key_tail,
                 row,
                 before: Row::before(self),
                 metadata: Metadatas::new(self),
@@ -312,7 +319,8 @@ impl Plan {
         Ok(())
     }
 
-    /// A row with a new key: the old one goes, the new one comes.
+    /// A row with a new key: the old one goes, the new one comes, as far as deletes and creates are
+    /// wanted.
     fn moved(
         &self,
         before: Before<'_>,
@@ -322,23 +330,33 @@ impl Plan {
         scratch: &mut Scratch,
         emit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        let mapping = self.inner.table.mapping();
         let Scratch { key, old_key, value, old_value, sequence, buffers } = scratch;
         let image = Image::Before(before.columns());
         let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
         let image = Image::After { after, before: Some(before), shown: false };
         // Two events, one after the other.
         let mut second = *source;
-        if let Some(place) = &mut second.transaction {
+        if let Some(place) = &mut second.transaction
+            && !mapping.skips(Op::Delete)
+        {
             place.total_order += 1;
             place.data_collection_order += 1;
         }
         let unavailable = self.value(Op::Create, image, &second, ids, buffers, value)?;
-        let headers = self.headers(Op::Delete, source, sequence).with_new_key(key);
+        let headers = self.headers(Op::Delete, source, sequence);
         let topic = self.routed(before.columns());
-        if self.emit_delete(old_key, old_value, lost, headers, topic, emit).is_break() {
+        let deleted = headers.with_new_key(self.own_key(key));
+        if !mapping.skips(Op::Delete)
+            && self.emit_delete(old_key, old_value, lost, deleted, topic, emit).is_break()
+        {
             return Ok(());
         }
-        let headers = Headers { op: Op::Create, source: &second, ..headers }.with_old_key(old_key);
+        if mapping.skips(Op::Create) {
+            return Ok(());
+        }
+        let headers = Headers { op: Op::Create, source: &second, ..headers };
+        let headers = headers.with_old_key(self.own_key(old_key));
         let topic = self.routed(after);
         let (key, value) = (Some(key.as_slice()), Some(value.as_slice()));
         let _ = emit(Record { key, value, unavailable, headers, topic });
@@ -359,10 +377,12 @@ impl Plan {
         let key = self.inner.key.as_ref().map(|_| key);
         let record = Record { key, value: Some(value), unavailable, headers, topic };
         let flatten = mapping.flatten.as_ref();
-        // A delete that becomes a tombstone still knows its envelope.
         let replaced = Record { value: None, unavailable: 0, ..record };
-        let headers = Headers { tombstone: true, ..headers };
-        let tombstone = Record { headers, topic: None, ..replaced };
+        // A tombstone shares the headers of the delete before it. Next to a rewritten one the
+        // transformation adds what it knows even of a tombstone.
+        let rewritten = flatten.is_some_and(|flatten| flatten.deletes == DeleteHandling::Rewrite);
+        let headers = Headers { again: rewritten, ..headers };
+        let tombstone = Record { topic: None, headers, ..replaced };
         match flatten.map(|flatten| flatten.deletes) {
             Some(DeleteHandling::Drop) => {}
             Some(DeleteHandling::Tombstone) => emit(replaced)?,
@@ -385,7 +405,7 @@ impl Plan {
         if metadata.sequence_header {
             metadata::sequence(source, sequence);
         }
-        Headers { other_key: None, op, tombstone: false, source, metadata, sequence }
+        Headers { other_key: None, op, again: false, source, metadata, sequence }
     }
 
     /// The topic that a row names, if it does.
@@ -429,10 +449,13 @@ impl Plan {
         frame(id, out);
         row.encode(columns, None, streaming, buffers, out)
             .map_err(|(kind, column)| self.column_error(kind, column))?;
-        for text in self.inner.table.key_tail() {
-            avro_wire::primitive::write_string(text, out);
-        }
+        out.extend_from_slice(&self.inner.key_tail);
         Ok(())
+    }
+
+    /// A framed key without what routers added.
+    fn own_key<'k>(&self, key: &'k [u8]) -> &'k [u8] {
+        key.strip_suffix(self.inner.key_tail.as_slice()).unwrap_or(key)
     }
 
     /// An old row that cannot have the whole key has another key than the row had.

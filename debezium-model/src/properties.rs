@@ -230,6 +230,7 @@ fn transforms(found: &mut Properties, properties: &[(&str, &str)]) -> Result<(),
                 let (flatten, unknown) = flatten(&settings)?;
                 let twice = found.mapping.flatten.replace(flatten).is_some();
                 found.mapping.flatten_where = predicate;
+                found.mapping.flatten_behind = found.mapping.routers.len();
                 Some(unknown).filter(|_| !twice)
             }
             class @ (REGEX_ROUTER | LOGICAL_TABLE_ROUTER) => {

@@ -174,15 +174,20 @@ impl Table {
             mapping.outbox = None;
         }
         let mut name = topic.clone();
+        let mut key_name = topic.clone();
         let mut extra_keys: Vec<(String, String)> = Vec::new();
-        for (router, predicate) in &mapping.routers {
+        for (place, (router, predicate)) in mapping.routers.iter().enumerate() {
             if predicate.as_ref().is_some_and(|predicate| !predicate.holds(&topic)) {
                 continue;
             }
             let Some(routed) = router.route(&topic) else { continue };
             topic = routed.topic;
             if routed.renames_schemas {
-                name.clone_from(&topic);
+                key_name.clone_from(&topic);
+                // Only envelopes are renamed.
+                if mapping.flatten.is_none() || place < mapping.flatten_behind {
+                    name.clone_from(&topic);
+                }
             }
             extra_keys.extend(routed.key_field);
         }
@@ -208,8 +213,10 @@ impl Table {
                 }
             }
         }
-        let schema_name =
-            |suffix: &str| mapping.schema_names.adjust(&format!("{name}.{suffix}"), Dots::Separate);
+        let adjusted = |name: &str, suffix: &str| {
+            mapping.schema_names.adjust(&format!("{name}.{suffix}"), Dots::Separate)
+        };
+        let schema_name = |suffix: &str| adjusted(&name, suffix);
         let mapped = |place: &usize| columns.get(*place)?.mapped.as_ref();
         let key_fields: Vec<ConnectField> = key_places
             .iter()
@@ -225,7 +232,8 @@ impl Table {
             }
         }
         let key = (!key_fields.is_empty()).then(|| {
-            ConnectSchema::new(ConnectType::Struct(key_fields)).with_name(&schema_name("Key"))
+            ConnectSchema::new(ConnectType::Struct(key_fields))
+                .with_name(&adjusted(&key_name, "Key"))
         });
         if let Some(flatten) = &mapping.flatten
             && flatten.deletes == DeleteHandling::Rewrite
@@ -307,6 +315,20 @@ impl Table {
     #[must_use]
     pub fn key_schema(&self) -> Option<&ConnectSchema> {
         self.inner.key.as_ref()
+    }
+
+    /// The schema of keys in headers ([`HeaderValue::Key`](crate::HeaderValue::Key)): that of the
+    /// key, without the fields that routers add.
+    #[must_use]
+    pub fn header_key_schema(&self) -> Option<ConnectSchema> {
+        let key = self.key_schema()?;
+        let own = key.fields().len() - self.inner.key_tail.len();
+        let fields = key.fields().iter().take(own).cloned().collect();
+        let schema = ConnectSchema::new(ConnectType::Struct(fields));
+        Some(match key.name() {
+            Some(name) => schema.with_name(name),
+            None => schema,
+        })
     }
 
     /// The schema of the value: the envelope, or the row when values are flattened.

@@ -10,7 +10,8 @@ use crate::source::SourceBlock;
 pub struct Headers<'a> {
     pub(super) other_key: Option<(&'static str, &'a [u8])>,
     pub(super) op: Op,
-    pub(super) tombstone: bool,
+    /// Whether what happened to the row is told once more, at the end.
+    pub(super) again: bool,
     pub(super) source: &'a SourceBlock<'a>,
     pub(super) metadata: &'a Metadatas,
     pub(super) sequence: &'a str,
@@ -36,7 +37,8 @@ pub enum HeaderValue<'a> {
     Text(&'a str),
     /// A 64-bit integer.
     Long(i64),
-    /// A key of the table, framed as the record's own key is.
+    /// A key of the table, framed as the record's own key is, but without what routers added:
+    /// [`Table::header_key_schema`](crate::Table::header_key_schema) is its schema.
     Key(&'a [u8]),
 }
 
@@ -56,23 +58,16 @@ impl<'a> Headers<'a> {
 
     /// The headers, in Debezium's order.
     pub fn iter(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
-        let Self { other_key, op, tombstone, source, metadata, sequence } = *self;
+        let Self { other_key, op, again, source, metadata, sequence } = *self;
         let key = other_key.map(|(name, key)| Header { name, value: HeaderValue::Key(key) });
-        let added = metadata.headers.iter().filter_map(move |field| {
-            // A tombstone has no envelope to take anything from; what it means is known.
-            let value = if tombstone {
-                if !field.metadata.is_operation() {
-                    return None;
-                }
-                HeaderValue::Text(Op::Delete.code())
-            } else {
-                match metadata.value(field.metadata, op, source, sequence) {
-                    Value::Text(Some(text)) => HeaderValue::Text(text),
-                    Value::Long(Some(number)) => HeaderValue::Long(number),
-                    Value::Text(None) | Value::Long(None) => HeaderValue::Null,
-                }
+        let repeated = metadata.headers.iter().filter(move |field| again && field.is_operation());
+        let added = metadata.headers.iter().chain(repeated).map(move |field| {
+            let value = match metadata.value(field.metadata, op, source, sequence) {
+                Value::Text(Some(text)) => HeaderValue::Text(text),
+                Value::Long(Some(number)) => HeaderValue::Long(number),
+                Value::Text(None) | Value::Long(None) => HeaderValue::Null,
             };
-            Some(Header { name: &field.name, value })
+            Header { name: &field.name, value }
         });
         key.into_iter().chain(added)
     }

@@ -145,7 +145,8 @@ impl Metadatas {
                 1 => Text(Some(CONNECTOR)),
                 2 => Text(Some(&self.prefix)),
                 3 => Long(Some(source.ts_us.div_euclid(1000))),
-                4 => Text(Some(source.snapshot.as_str())),
+                // Left at its default, which is not copied.
+                4 => Text(Some(source.snapshot.as_str()).filter(|text| *text != "false")),
                 5 => Text(Some(source.db)),
                 SEQUENCE => Text(Some(sequence)),
                 7 => Long(Some(source.ts_us)),

@@ -169,7 +169,7 @@ pub(crate) async fn compile(
     };
     let value =
         register(registry, metrics, &topic, "value", &table.value_schema().to_avro()).await?;
-    let key_writer = table.key_schema().map(|schema| JsonWriter::new(schema, false));
+    let key_writer = table.header_key_schema().map(|schema| JsonWriter::new(&schema, false));
     Ok(Compiled {
         schema: schema.to_owned(),
         name: name.to_owned(),
@@ -300,11 +300,12 @@ impl Encoder {
         })?;
         sent?;
         // What flattening drops has been an event before.
-        Ok(match change.op {
+        let events = match change.op {
             op if table.skips(op) => 0,
             Op::Update if records == 0 => 0,
-            _ if moved => 2,
+            _ if moved => [Op::Delete, Op::Create].iter().filter(|op| !table.skips(**op)).count(),
             _ => 1,
-        })
+        };
+        Ok(i64::try_from(events).unwrap_or(i64::MAX))
     }
 }

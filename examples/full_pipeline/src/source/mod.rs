@@ -67,6 +67,8 @@ pub struct Source {
     text_only: AtomicBool,
     /// Stands for the address that Debezium prints where messages are counted.
     address: u32,
+    /// Where the last transaction of any connection ended, zero before the first.
+    last_commit: AtomicU64,
     /// Records that are the connector's own and no rows.
     positions: AtomicU64,
     notifier: Notifier,
@@ -131,6 +133,7 @@ impl Source {
             database,
             text_only: AtomicBool::new(false),
             address: u32::try_from(now_ns().unsigned_abs() / 1000 % (1 << 31)).unwrap_or_default(),
+            last_commit: AtomicU64::new(0),
             positions: AtomicU64::new(0),
         })
     }
@@ -207,7 +210,9 @@ impl Source {
             (Some(position), Some(slot)) => {
                 self.skip_snapshot().await?;
                 self.metrics.snapshot_done.set(1);
-                (slot.confirmed, position)
+                // The slot may not have heard yet of what an earlier connection delivered.
+                let delivered = Lsn::new(self.tracker.confirmed());
+                (slot.confirmed.max(delivered), position)
             }
             (None, slot) => self.first_start(client, slot.map(|slot| slot.confirmed)).await?,
         };

@@ -40,14 +40,14 @@ struct Markers<'t> {
     kept: Vec<u8>,
     /// Room for one row's columns.
     room: Vec<Column<'static>>,
-    any: bool,
+    in_first_table: bool,
     outbox: Outbox,
 }
 
 struct Held<'t> {
     table: &'t Compiled,
     columns: u16,
-    first: bool,
+    in_first_table: bool,
     first_of_table: bool,
 }
 
@@ -163,7 +163,7 @@ impl Source {
             held: None,
             kept: Vec::new(),
             room: Vec::new(),
-            any: false,
+            in_first_table: true,
             outbox: Outbox::default(),
         };
         let mut names: Vec<String> =
@@ -180,7 +180,9 @@ impl Source {
             self.notify(transaction, About::Snapshot, "IN_PROGRESS", &data).await?;
             let read =
                 self.read_table(client, selected, &mut markers, &mut encoder, moment, transaction);
-            let count = match read.await {
+            let read = read.await;
+            markers.in_first_table = false;
+            let count = match read {
                 Ok(count) => count,
                 Err(error) => {
                     if error.part() == Part::Postgres && !error.is_retryable() {
@@ -238,10 +240,9 @@ impl Source {
                     markers.held = Some(Held {
                         table,
                         columns: u16::try_from(row.len()).unwrap_or(u16::MAX),
-                        first: !markers.any,
+                        in_first_table: markers.in_first_table,
                         first_of_table: rows == 0,
                     });
-                    markers.any = true;
                     rows += 1;
                     self.metrics.snapshot_rows.add(1);
                 }
@@ -314,7 +315,7 @@ impl Source {
         let same_table = next.is_some_and(|next| std::ptr::eq(next, held.table));
         let marker = match next {
             None => Snapshot::Last,
-            _ if held.first => Snapshot::First,
+            Some(_) if held.in_first_table && held.first_of_table => Snapshot::First,
             Some(_) if !same_table => Snapshot::LastInDataCollection,
             Some(_) if held.first_of_table => Snapshot::FirstInDataCollection,
             Some(_) => Snapshot::True,

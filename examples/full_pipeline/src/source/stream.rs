@@ -98,7 +98,8 @@ impl Source {
             outbox: Outbox::default(),
             adhoc: Adhoc::new(self, position, binary),
             commit_us: None,
-            last_commit: None,
+            last_commit: Some(self.last_commit.load(Ordering::Relaxed))
+                .filter(|commit| (1..=start.get()).contains(commit)),
             acknowledger: stream.acknowledger(),
         };
         if let Some(adhoc) = &mut session.adhoc {
@@ -142,6 +143,10 @@ impl Source {
         if let Some(open) = session.open.take() {
             // Its commit has not been seen: the server sends all of it again.
             self.tracker.abandon(open.number);
+        }
+        if binary && self.text_only.load(Ordering::Relaxed) {
+            // Goes on at once where it stopped, so nothing has to come twice.
+            self.publisher.flush(Duration::from_secs(30)).await?;
         }
         if outcome.is_ok() {
             self.publisher.flush(Duration::from_secs(30)).await?;
@@ -244,6 +249,7 @@ impl Session<'_> {
                     self.source.tracker.commit(open.number, commit.end_lsn.get());
                 }
                 self.last_commit = Some(commit.end_lsn.get());
+                self.source.last_commit.store(commit.end_lsn.get(), Ordering::Relaxed);
             }
             Message::Relation(relation) => self.relation(&relation).await?,
             Message::Insert(insert) => {

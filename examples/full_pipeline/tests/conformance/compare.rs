@@ -33,7 +33,8 @@ pub(crate) fn compare(scenario: &Scenario, received: &Received) -> Result<Compar
         received,
         reader: Reader::default(),
         fresh: Fresh::new(scenario, received.began, received.ended),
-        added: added_fields(scenario),
+        added: added_fields(scenario, "fields"),
+        added_headers: added_fields(scenario, "headers"),
         notes: Vec::new(),
     };
     let mut topics: Vec<&str> = Vec::new();
@@ -65,6 +66,8 @@ struct Comparison<'s> {
     fresh: Fresh,
     /// Unstable fields that flattening adds to the rows.
     added: Vec<String>,
+    /// The same among headers.
+    added_headers: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -143,14 +146,17 @@ impl Comparison<'_> {
             let Some((key, value)) = ours.next().filter(|(key, _)| *key == theirs.key) else {
                 return Err(format!("the header {} is missing", theirs.key));
             };
-            let same = match &theirs.value {
-                _ if key == RUN_ID => !value.is_empty(),
-                serde_json::Value::String(text) => text.as_bytes() == value,
-                other => serde_json::from_slice::<serde_json::Value>(value)
+            let value = value.as_deref();
+            let same = match (&theirs.value, value) {
+                (serde_json::Value::Null, value) => value.is_none(),
+                (_, None) => false,
+                _ if key == RUN_ID || self.added_headers.contains(key) => value != Some(b""),
+                (serde_json::Value::String(text), Some(value)) => text.as_bytes() == value,
+                (other, Some(value)) => serde_json::from_slice::<serde_json::Value>(value)
                     .is_ok_and(|value| value == *other),
             };
             if !same {
-                let value = String::from_utf8_lossy(value);
+                let value = value.map_or("null".into(), String::from_utf8_lossy);
                 return Err(format!("the header {key} is {value} instead of {}", theirs.value));
             }
         }
@@ -264,13 +270,13 @@ pub(crate) fn unstable(schema: &str, added: &[String]) -> Vec<String> {
     paths
 }
 
-/// The fields that `transforms.*.add.fields` adds and that differ between runs, by the names they
+/// The fields that `transforms.*.add.fields` adds (or the headers of `add.headers`) and that differ between runs, by the names they
 /// get: `source.ts_ms` becomes `__source_ts_ms`, `ts_ms:event_ts` becomes `__event_ts`.
-pub(crate) fn added_fields(scenario: &Scenario) -> Vec<String> {
+pub(crate) fn added_fields(scenario: &Scenario, to: &str) -> Vec<String> {
     let options = scenario.options();
     let lists = options.iter().filter_map(|(key, list)| {
-        let transform = key.strip_suffix(".add.fields")?;
-        let prefix = options.get(format!("{transform}.add.fields.prefix").as_str());
+        let transform = key.strip_suffix(&format!(".add.{to}"))?;
+        let prefix = options.get(format!("{transform}.add.{to}.prefix").as_str());
         Some((prefix.copied().unwrap_or("__"), *list))
     });
     lists
@@ -281,7 +287,9 @@ pub(crate) fn added_fields(scenario: &Scenario) -> Vec<String> {
                 None => (field, field.replace('.', "_")),
             };
             let last = path.rsplit('.').next()?;
-            let differs = last.starts_with("ts_") || ["lsn", "txId", "sequence"].contains(&last);
+            let differs = last.starts_with("ts_")
+                || ["lsn", "txId", "sequence"].contains(&last)
+                || path == "transaction.id";
             differs.then(|| format!("{prefix}{name}"))
         })
         .collect()

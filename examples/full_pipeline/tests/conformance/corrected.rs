@@ -27,7 +27,7 @@ pub(crate) fn differences(
         received,
         reader: Reader::default(),
         fresh: Fresh::new(scenario, received.began, received.ended),
-        added: compare::added_fields(scenario),
+        added: compare::added_fields(scenario, "fields"),
         found: BTreeSet::new(),
     };
     let golden = scenario.records.iter().map(|record| record.topic.as_str());

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use debezium_model::{Table, TableId};
 use embedded_services::{
     broker::{self, Broker},
     postgres::Postgres,
@@ -49,7 +50,7 @@ pub(crate) struct Received {
 pub(crate) struct Record {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// Why there are no records to compare.
@@ -102,8 +103,9 @@ pub(crate) async fn run(scenario: &Scenario, server: &Postgres) -> Result<Receiv
     run_script(&mut sql, &scenario.setup).await?;
     publish(&mut sql, scenario, &config).await?;
 
-    let delimiter = options.get("topic.delimiter").copied().unwrap_or(".");
-    let topic = [&config.topic_prefix, "public", MARKER].join(delimiter);
+    let marker = TableId::new("public", MARKER);
+    let marker = Table::new(&config.topic_prefix, marker, Vec::new(), &config.mapping);
+    let topic = marker.map_err(|error| Failure::Broken(error.to_string()))?.topic().to_owned();
     let mut markers = Markers::new(&broker.bootstrap(), topic);
     let metrics = Arc::new(Metrics::default());
     let (stopper, shutdown) = shutdown::shutdown();
@@ -258,9 +260,17 @@ async fn publish(
         _ => "ALL TABLES".to_owned(),
     };
     let root = options.get("publish.via.partition.root").copied().unwrap_or("false");
+    // Operations that are skipped are not published, but truncation is if nothing is said about it.
+    let skipped = options.get("skipped.operations").copied().unwrap_or_default();
+    let skipped: Vec<&str> = skipped.split(',').map(str::trim).collect();
+    let operations = [("c", "insert"), ("u", "update"), ("d", "delete"), ("t", "truncate")];
+    let published = operations.iter().filter(|(code, _)| !skipped.contains(code));
+    let published: Vec<&str> = published.map(|(_, name)| *name).collect();
     sql.execute(&format!(
-        "CREATE PUBLICATION {} FOR {tables} WITH (publish_via_partition_root = {root})",
-        quote_identifier(&config.publication)
+        "CREATE PUBLICATION {} FOR {tables} \
+         WITH (publish = '{}', publish_via_partition_root = {root})",
+        quote_identifier(&config.publication),
+        published.join(", "),
     ))
     .await?;
     Ok(())
@@ -359,7 +369,7 @@ fn read_topic(consumer: &BaseConsumer, topic: &str) -> Vec<Record> {
         let message = consumer.poll(PATIENCE).expect("the broker answers").unwrap();
         let headers = message.headers().map(|headers| {
             let pair = |header: rdkafka::message::Header<'_, &[u8]>| {
-                (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
+                (header.key.to_owned(), header.value.map(<[u8]>::to_vec))
             };
             headers.iter().map(pair).collect()
         });

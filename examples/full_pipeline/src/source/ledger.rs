@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
-use super::{Source, incremental::Progress, offsets::Position};
+use super::{Source, incremental::Progress, offsets::Position, tracker::Tracker};
 use crate::error::Error;
 
 /// The connector's position, and those it will have.
@@ -57,19 +57,24 @@ impl Ledger {
         self.pending.push_back((number, position));
     }
 
+    /// The newest position that is true by now, once.
+    fn settled(&mut self, tracker: &Tracker) -> Option<Position> {
+        let mut newest = None;
+        while let Some((number, _)) = self.pending.front()
+            && tracker.is_settled(*number)
+        {
+            newest = self.pending.pop_front();
+        }
+        newest.map(|(_, position)| position)
+    }
+
     /// Writes down what can be, with the transaction that is `open`, or for itself.
     pub(super) fn write_settled(
         &mut self,
         source: &Source,
         open: Option<usize>,
     ) -> Result<(), Error> {
-        let mut newest = None;
-        while let Some((number, _)) = self.pending.front()
-            && source.tracker.is_settled(*number)
-        {
-            newest = self.pending.pop_front();
-        }
-        let Some((_, position)) = newest else { return Ok(()) };
+        let Some(position) = self.settled(&source.tracker) else { return Ok(()) };
         if let Some(number) = open {
             return send(source, number, &position);
         }
@@ -86,4 +91,47 @@ fn send(source: &Source, number: usize, position: &Position) -> Result<(), Error
     source.publisher.send(number, topic, Some(key), Some(&value), None)?;
     source.positions.fetch_add(1, Ordering::Relaxed);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::incremental::Collection;
+
+    #[test]
+    fn progress_is_true_when_kafka_has_the_rows() {
+        let position: Position =
+            serde_json::from_str(r#"{"slot":"s","snapshot_lsn":"0/1","snapshot_rows":0}"#).unwrap();
+        let (mut ledger, tracker) = (Ledger::new(position.clone()), Tracker::default());
+        let (schema, table) = ("s".to_owned(), "t".to_owned());
+        let mut progress = Progress::default();
+        progress.add("a", vec![Collection { schema, table, filter: None, surrogate: None }]);
+        ledger.saw(Some((5, 4)));
+        assert_eq!(ledger.signal(), Some((5, 4)));
+        let mut numbers = Vec::new();
+        for scanned in [10, 20, 30] {
+            let number = tracker.begin();
+            tracker.sent(number, 1);
+            progress.scanned = scanned;
+            ledger.write_later(&progress, number);
+            tracker.commit(number, scanned);
+            numbers.push(number);
+        }
+        assert_eq!(ledger.settled(&tracker), None);
+        // Out of order, the first one is still on its way.
+        tracker.settled(numbers[1], 1, None);
+        assert_eq!(ledger.settled(&tracker), None);
+        tracker.settled(numbers[0], 1, None);
+        let settled = ledger.settled(&tracker).unwrap();
+        assert_eq!(settled.incremental.unwrap().scanned, 20);
+        assert_eq!(settled.signal, Some((5, 4)));
+        assert_eq!(ledger.settled(&tracker), None);
+        // Nothing is running any more.
+        progress.next_collection();
+        let number = tracker.begin();
+        ledger.write_later(&progress, number);
+        tracker.commit(number, 40);
+        tracker.settled(numbers[2], 1, None);
+        assert_eq!(ledger.settled(&tracker).unwrap().incremental, None);
+    }
 }

@@ -102,7 +102,7 @@ mod tests {
     fn progress_is_true_when_kafka_has_the_rows() {
         let position: Position =
             serde_json::from_str(r#"{"slot":"s","snapshot_lsn":"0/1","snapshot_rows":0}"#).unwrap();
-        let (mut ledger, tracker) = (Ledger::new(position.clone()), Tracker::default());
+        let (mut ledger, tracker) = (Ledger::new(position), Tracker::default());
         let (schema, table) = ("s".to_owned(), "t".to_owned());
         let mut progress = Progress::default();
         progress.add("a", vec![Collection { schema, table, filter: None, surrogate: None }]);

@@ -156,7 +156,7 @@ impl Comparison<'_> {
                     .is_ok_and(|value| value == *other),
             };
             if !same {
-                let value = value.map_or("null".into(), String::from_utf8_lossy);
+                let value = value.map_or_else(|| "null".into(), String::from_utf8_lossy);
                 return Err(format!("the header {key} is {value} instead of {}", theirs.value));
             }
         }

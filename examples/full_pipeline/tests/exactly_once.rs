@@ -27,8 +27,8 @@ use std::{
 };
 
 use support::{
-    Running, Services,
-    rows::{Dice, Load, SCHEMA, SCHEMA_2, Seen, avro_files, create_topic, register, sink},
+    Running, Services, parquet,
+    rows::{Dice, Load, SCHEMA, SCHEMA_2, Seen, create_topic, object_files, register, sink},
     until,
 };
 
@@ -110,6 +110,20 @@ const POLICIES: [Policy; 10] = [
             ("timezone", "UTC"),
         ],
     },
+    // Several row groups in an object, and hardly any memory for the one begun.
+    Policy {
+        name: "parquet",
+        reasons: &["rotate.schedule.interval.ms"],
+        pairs: &[
+            ("format.class", "ParquetFormat"),
+            ("parquet.codec", "zstd"),
+            ("sink.parquet.row.group.bytes", "120"),
+            ("sink.memory.bytes", "50"),
+            ("flush.size", "100000"),
+            ("rotate.schedule.interval.ms", "230"),
+            ("timezone", "UTC"),
+        ],
+    },
     Policy { name: "schema", reasons: &["schema change"], pairs: &[("flush.size", "100000")] },
     Policy {
         name: "projected",
@@ -138,7 +152,11 @@ async fn a_sink_that_is_killed_leaves_each_offset_in_one_object() {
     let services = Services::start();
     let folder = tempfile::tempdir().unwrap();
     let mut runs = Vec::new();
+    let parquet = parquet::is_readable("a_sink_that_is_killed_…, with Parquet");
     for (index, policy) in POLICIES.iter().enumerate() {
+        if policy.name == "parquet" && !parquet {
+            continue;
+        }
         // The first policies take what does not divide evenly.
         let share = POLICIES.len() as u64;
         let kills = kills / share + u64::from((index as u64) < kills % share);
@@ -178,8 +196,8 @@ async fn killed(
     let mut seen = Seen::default();
     for _ in 0..kills {
         // It must have got somewhere, or it would be killed at its start every time.
-        let (before, patience) = (avro_files(&bucket).len(), Instant::now());
-        while avro_files(&bucket).len() == before {
+        let (before, patience) = (object_files(&bucket).len(), Instant::now());
+        while object_files(&bucket).len() == before {
             assert!(patience.elapsed() < Duration::from_secs(60), "{topic}: no object appears");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -270,8 +288,8 @@ async fn sinks_that_join_and_leave_a_group_leave_each_offset_in_one_object() {
     let mut sinks = vec![Running::start(&mut command), Running::start(&mut command)];
     let mut done = (0, 0, 0);
     for _ in 0..changes {
-        let before = avro_files(&bucket).len();
-        until("objects", || (avro_files(&bucket).len() > before + 4).then_some(()));
+        let before = object_files(&bucket).len();
+        until("objects", || (object_files(&bucket).len() > before + 4).then_some(()));
         tokio::time::sleep(Duration::from_micros(dice.below(500_000))).await;
         let index = usize::try_from(dice.below(sinks.len() as u64)).unwrap();
         match dice.below(3) {

@@ -9,10 +9,11 @@
     reason = "a test fails by panicking, and says what it did"
 )]
 
+mod support;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use avro_wire::primitive::{
@@ -23,25 +24,7 @@ use full_pipeline::{
     config::{Endpoints, Properties, SinkConfig},
     sink::Offline,
 };
-
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/parquet.py");
-
-/// Python with what the script needs, if it is there.
-fn python(test: &str) -> Option<String> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let probe = Command::new(&python).args(["-c", "import fastavro, pyarrow.parquet"]).output();
-    if probe.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    embedded_services::skip(test, "python3 with fastavro and pyarrow is not here");
-    None
-}
-
-fn script(python: &str, arguments: &[&str]) -> String {
-    let output = Command::new(python).arg(SCRIPT).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use support::parquet::{is_readable, script};
 
 /// Writes records of one schema, or gives the first error.
 fn write(
@@ -293,7 +276,9 @@ fn blocks(dice: &mut Dice, out: &mut Vec<u8>, mut item: impl FnMut(&mut Dice, &m
 
 #[test]
 fn any_records_are_the_same_in_avro_and_parquet() {
-    let Some(python) = python("any_records_are_the_same_in_avro_and_parquet") else { return };
+    if !is_readable("any_records_are_the_same_in_avro_and_parquet") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (avro, parquet) = (folder.path().join("avro"), folder.path().join("parquet"));
     let codecs = ["none", "snappy", "gzip", "zstd"];
@@ -321,7 +306,7 @@ fn any_records_are_the_same_in_avro_and_parquet() {
         ];
         write(&at(&parquet), &settings, &text, &datums).unwrap();
     }
-    let compared = script(&python, &["compare", avro.to_str().unwrap(), parquet.to_str().unwrap()]);
+    let compared = script(&["compare", avro.to_str().unwrap(), parquet.to_str().unwrap()]);
     let numbers: Vec<usize> = compared.split_whitespace().map(|n| n.parse().unwrap()).collect();
     eprintln!("{} rows in {} row groups, {} bounds", numbers[0], numbers[1], numbers[2]);
     assert_eq!(numbers[0], rows);
@@ -384,9 +369,9 @@ fn order(id: i64, out: &mut Vec<u8>) {
 
 #[test]
 fn rows_and_envelopes_of_debezium_are_what_pyarrow_reads() {
-    let Some(python) = python("rows_and_envelopes_of_debezium_are_what_pyarrow_reads") else {
+    if !is_readable("rows_and_envelopes_of_debezium_are_what_pyarrow_reads") {
         return;
-    };
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut datums = vec![Vec::new(); 2];
     (0..).zip(&mut datums).for_each(|(id, datum)| order(id, datum));
@@ -394,13 +379,13 @@ fn rows_and_envelopes_of_debezium_are_what_pyarrow_reads() {
     assert!(flat[0].ends_with("topics/rows/partition=0/rows+0+0000000000.snappy.parquet"));
     let flat = flat[0].to_str().unwrap();
     assert_eq!(
-        script(&python, &["rows", flat]),
+        script(&["rows", flat]),
         r#"{"id": 0, "price": "0.00", "day": 19723, "at": "2024-01-01T00:00:00.123000+00:00", "state": "sent", "tags": ["a", null], "more": [["k", "v"]], "__deleted": null}
 {"id": 1, "price": "0.01", "day": 19723, "at": null, "state": "sent", "tags": ["a", null], "more": [["k", "v"]], "__deleted": null}
 "#
     );
     // As parquet-avro has it, with a group around items since some are null.
-    let schema = script(&python, &["schema", flat]);
+    let schema = script(&["schema", flat]);
     let columns = schema.split_once("required group").unwrap().1;
     assert_eq!(
         format!("required group{columns}"),
@@ -437,7 +422,7 @@ fn rows_and_envelopes_of_debezium_are_what_pyarrow_reads() {
     let settings = [("parquet.codec", "zstd")];
     let path = write(&folder.path().join("envelope"), &settings, &envelope(), &[update]).unwrap();
     assert_eq!(
-        script(&python, &["rows", path[0].to_str().unwrap()]),
+        script(&["rows", path[0].to_str().unwrap()]),
         r#"{"before": null, "after": {"id": 5, "price": "0.05", "day": 19723, "at": null, "state": "sent", "tags": ["a", null], "more": [["k", "v"]], "__deleted": null}, "op": "u", "ts_ms": 1704067200000}
 "#
     );

@@ -24,7 +24,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use support::{
-    Running, Services, consume, files,
+    Running, Services, consume, files, parquet,
     rows::{SCHEMA_2, Seen, client, create_topic, register, row, sink},
     run, until,
 };
@@ -271,7 +271,7 @@ async fn a_record_without_a_key_stops_a_sink_of_keys() {
     assert!(log.contains("keyless/0 offset 0 has no key"), "{log}");
 }
 
-/// 1,000 directories at once, 80 MB in all.
+/// 1,000 directories at once, 80 MB in all, in either format.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_open_objects_fit_into_64_mib() {
@@ -298,13 +298,27 @@ async fn a_thousand_open_objects_fit_into_64_mib() {
             delivered.await.unwrap().unwrap();
         }
     }
+    for format in ["avro", "parquet"] {
+        if format == "avro" || parquet::is_readable("a_thousand_open_objects_fit_…, Parquet") {
+            let peak = peak_of_many(&services, format, PLACES as usize, EACH);
+            eprintln!("{format}: {peak} KiB at most in memory");
+            assert!(peak <= 64 << 10, "{format}: {peak} KiB");
+        }
+    }
+}
+
+/// The most memory that a sink takes whose objects are all open until the last record, in KiB.
+#[cfg(target_os = "linux")]
+fn peak_of_many(services: &Services, format: &str, places: usize, each: usize) -> u64 {
     let folder = tempfile::tempdir().unwrap();
-    let flush = (PLACES as usize * EACH).to_string();
+    let flush = (places * each).to_string();
     let (mut command, bucket) = sink(
-        &services,
+        services,
         folder.path(),
         "many",
         &[
+            ("name", format),
+            ("format.class", format),
             ("flush.size", flush.as_str()),
             ("partitioner.class", "FieldPartitioner"),
             ("partition.field.name", "place"),
@@ -316,18 +330,22 @@ async fn a_thousand_open_objects_fit_into_64_mib() {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     };
-    let avro = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "avro");
+    let whole = |path: &PathBuf| path.extension().is_some_and(|extension| extension == format);
     until("all objects", || {
-        (files(&bucket).iter().filter(|path| avro(path)).count() == PLACES as usize).then_some(())
+        (files(&bucket).iter().filter(|path| whole(path)).count() == places).then_some(())
     });
     let peak = peak();
     running.terminate();
-    let mut records = 0;
-    for path in files(&bucket).into_iter().filter(|path| avro(path)) {
-        let bytes = std::fs::read(path).unwrap();
-        records += apache_avro::Reader::new(bytes.as_slice()).unwrap().map(Result::unwrap).count();
-    }
-    assert_eq!(records, PLACES as usize * EACH);
-    eprintln!("{peak} KiB at most in memory");
-    assert!(peak <= 64 << 10, "{peak} KiB");
+    let records = if format == "parquet" {
+        parquet::script(&["count", bucket.to_str().unwrap()]).trim().parse().unwrap()
+    } else {
+        let objects = files(&bucket).into_iter().filter(|path| whole(path));
+        let records = |path: PathBuf| {
+            let bytes = std::fs::read(path).unwrap();
+            apache_avro::Reader::new(bytes.as_slice()).unwrap().map(Result::unwrap).count()
+        };
+        objects.map(records).sum()
+    };
+    assert_eq!(records, places * each);
+    peak
 }

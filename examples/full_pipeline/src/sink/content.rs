@@ -17,6 +17,9 @@ use object_store::PutPayload;
 use super::parquet::Workbench;
 use super::spill::{Chunk, Spill};
 
+/// Blocks of this size grow by an eighth.
+const LARGE: usize = 1 << 20;
+
 /// The memory of all open objects together.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
@@ -49,6 +52,11 @@ impl Budget {
     #[cfg(feature = "parquet")]
     pub(super) const fn workbench(&self) -> &Workbench {
         &self.workbench
+    }
+
+    /// Whether an object may take the block at once that it is going to need.
+    fn is_ample(&self, block: usize) -> bool {
+        self.held.load(Ordering::Relaxed) + block <= self.limit / 4
     }
 
     /// A share for one object, empty yet.
@@ -124,9 +132,16 @@ impl Content {
     pub(super) fn append(&mut self, bytes: &[u8], block: usize) {
         let wanted = self.block.len() + bytes.len();
         if wanted > self.block.capacity() {
-            // Doubling would give the last step nearly twice what the block needs.
-            let doubled = (self.block.capacity() * 2).max(1024).min(block + block / 16);
-            self.block.reserve_exact(doubled.max(wanted) - self.block.len());
+            // Doubling would give the last step nearly twice what the block needs, and large ones
+            // are not copied to grow.
+            let held = self.block.capacity();
+            let more = match held {
+                0 if self.share.budget.is_ample(block) => (block + block / 16).min(LARGE),
+                0..LARGE => held.max(1024),
+                _ => held / 8,
+            };
+            let grown = (held + more).min(block + block / 16);
+            self.block.reserve_exact(grown.max(wanted) - self.block.len());
             self.recount();
         }
         self.block.extend_from_slice(bytes);

@@ -2,11 +2,14 @@
 //! bytes are base64, logical types are the numbers under them, decimals are the base64 of their
 //! unscaled value. The walk over the schema is compiled once.
 
+mod text;
+
 use std::collections::HashMap;
 
 use avro_wire::{Kind, Schema, TypeView, primitive::Reader};
-use base64::{Engine, engine::general_purpose::STANDARD};
 
+use self::text::{Name, float, is_plain, plain};
+pub(super) use self::text::{base64, string};
 use crate::error::{Error, Part};
 
 /// Records in records that are followed; what is deeper is an error, not a stack overflow.
@@ -36,7 +39,7 @@ enum Node {
     Array(usize),
     Map(usize),
     /// The text before each field, with its name, and the field's node.
-    Record(Vec<(Vec<u8>, usize)>),
+    Record(Vec<(Name, usize)>),
     /// Which branch is null, and the node of the other.
     Option(i64, usize),
     /// The name of each branch in quotes, and its node: Connect makes a struct of the branches.
@@ -82,7 +85,7 @@ impl JsonPlan {
                     let mut text = vec![before];
                     string(field.name(), &mut text);
                     text.push(b':');
-                    fields.push((text, self.add(field.field_type(), named)));
+                    fields.push((Name::new(text), self.add(field.field_type(), named)));
                     before = b',';
                 }
                 Node::Record(fields)
@@ -114,8 +117,11 @@ impl JsonPlan {
         let mut reader = Reader::new(datum);
         let written = self
             .value(0, &mut reader, out, DEPTH)
-            .and_then(|()| reader.finish().map_err(|error| malformed().with_cause(error)));
-        written.inspect_err(|_| out.truncate(start))
+            .and_then(|()| reader.finish().map_err(Malformed::from));
+        written.map_err(|malformed| {
+            out.truncate(start);
+            malformed.into()
+        })
     }
 
     fn value(
@@ -124,50 +130,37 @@ impl JsonPlan {
         reader: &mut Reader<'_>,
         out: &mut Vec<u8>,
         depth: usize,
-    ) -> Result<(), Error> {
-        let depth = depth.checked_sub(1).ok_or_else(malformed)?;
-        let failed = |error: avro_wire::Error| malformed().with_cause(error);
-        match self.nodes.get(node).ok_or_else(malformed)? {
-            Node::Null => out.extend_from_slice(b"null"),
-            Node::Boolean => {
-                let truth = reader.read_boolean().map_err(failed)?;
-                out.extend_from_slice(if truth { b"true" } else { b"false" });
-            }
-            Node::Int => integer(reader.read_int().map_err(failed)?.into(), out),
-            Node::Long => integer(reader.read_long().map_err(failed)?, out),
-            Node::Float => {
-                let value = reader.read_float().map_err(failed)?;
-                float(value.is_finite().then(|| format!("{value:e}")), value.into(), out);
-            }
-            Node::Double => {
-                let value = reader.read_double().map_err(failed)?;
-                float(value.is_finite().then(|| format!("{value:e}")), value, out);
-            }
-            Node::Bytes => base64(reader.read_bytes().map_err(failed)?, out),
-            Node::Fixed(size) => base64(reader.read_fixed(*size).map_err(failed)?, out),
-            Node::String => string(reader.read_str().map_err(failed)?, out),
-            Node::Enum(symbols) => {
-                let index = reader.read_int().map_err(failed)?;
-                let symbol = usize::try_from(index).ok().and_then(|index| symbols.get(index));
-                out.extend_from_slice(symbol.ok_or_else(malformed)?);
-            }
+    ) -> Result<(), Malformed> {
+        let depth = depth.checked_sub(1).ok_or(Malformed(None))?;
+        match self.nodes.get(node).ok_or(Malformed(None))? {
             Node::Record(fields) => {
                 if fields.is_empty() {
                     out.push(b'{');
                 }
                 for (name, field) in fields {
-                    out.extend_from_slice(name);
-                    self.value(*field, reader, out, depth)?;
+                    name.write(out);
+                    let (mut place, mut node) = (*field, self.nodes.get(*field));
+                    if let Some(Node::Option(null, inner)) = node {
+                        match reader.read_long()? {
+                            branch if branch == *null => {
+                                out.extend_from_slice(b"null");
+                                continue;
+                            }
+                            0 | 1 => (place, node) = (*inner, self.nodes.get(*inner)),
+                            _ => return Err(Malformed(None)),
+                        }
+                    }
+                    if !scalar(node.ok_or(Malformed(None))?, reader, out)? {
+                        self.value(place, reader, out, depth)?;
+                    }
                 }
                 out.push(b'}');
             }
-            Node::Option(null, inner) => {
-                if reader.read_long().map_err(failed)? == *null {
-                    out.extend_from_slice(b"null");
-                } else {
-                    self.value(*inner, reader, out, depth)?;
-                }
-            }
+            Node::Option(null, inner) => match reader.read_long()? {
+                branch if branch == *null => out.extend_from_slice(b"null"),
+                0 | 1 => self.value(*inner, reader, out, depth)?,
+                _ => return Err(Malformed(None)),
+            },
             Node::Union(branches) => self.union(branches, reader, out, depth)?,
             Node::Array(items) => {
                 out.push(b'[');
@@ -177,11 +170,14 @@ impl JsonPlan {
             Node::Map(items) => {
                 out.push(b'{');
                 self.items(reader, out, |reader, out| {
-                    string(reader.read_str().map_err(failed)?, out);
+                    string_of(reader, out)?;
                     out.push(b':');
                     self.value(*items, reader, out, depth)
                 })?;
                 out.push(b'}');
+            }
+            other => {
+                scalar(other, reader, out)?;
             }
         }
         Ok(())
@@ -193,10 +189,10 @@ impl JsonPlan {
         reader: &mut Reader<'_>,
         out: &mut Vec<u8>,
         depth: usize,
-    ) -> Result<(), Error> {
-        let chosen = reader.read_long().map_err(|error| malformed().with_cause(error))?;
-        let chosen = usize::try_from(chosen).map_err(|_| malformed())?;
-        let (_, node) = branches.get(chosen).ok_or_else(malformed)?;
+    ) -> Result<(), Malformed> {
+        let chosen = reader.read_long()?;
+        let chosen = usize::try_from(chosen).map_err(|_| Malformed(None))?;
+        let (_, node) = branches.get(chosen).ok_or(Malformed(None))?;
         if matches!(self.nodes.get(*node), Some(Node::Null)) {
             out.extend_from_slice(b"null");
             return Ok(());
@@ -224,16 +220,15 @@ impl JsonPlan {
         &self,
         reader: &mut Reader<'d>,
         out: &mut Vec<u8>,
-        mut item: impl FnMut(&mut Reader<'d>, &mut Vec<u8>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let failed = |error: avro_wire::Error| malformed().with_cause(error);
+        mut item: impl FnMut(&mut Reader<'d>, &mut Vec<u8>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         let mut first = true;
         loop {
-            let mut count = reader.read_long().map_err(failed)?;
+            let mut count = reader.read_long()?;
             if count < 0 {
                 // The block's size in bytes comes between.
-                reader.read_long().map_err(failed)?;
-                count = count.checked_neg().ok_or_else(malformed)?;
+                reader.read_long()?;
+                count = count.checked_neg().ok_or(Malformed(None))?;
             }
             if count == 0 {
                 return Ok(());
@@ -241,7 +236,7 @@ impl JsonPlan {
             // Only items without bytes can be more than the bytes that are left.
             let most = reader.rest().len().saturating_add(EMPTY_ITEMS);
             if usize::try_from(count).map_or(true, |count| count > most) {
-                return Err(malformed());
+                return Err(Malformed(None));
             }
             for _ in 0..count {
                 if !first {
@@ -254,9 +249,70 @@ impl JsonPlan {
     }
 }
 
-#[cold]
-fn malformed() -> Error {
-    Error::new(Part::Data, "the bytes are not a datum of their schema")
+/// Appends a value that has no others in it; false when it has.
+#[inline]
+fn scalar(node: &Node, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<bool, Malformed> {
+    match node {
+        Node::String => string_of(reader, out)?,
+        Node::Int => plain(&reader.read_int()?, out),
+        Node::Long => plain(&reader.read_long()?, out),
+        Node::Null => out.extend_from_slice(b"null"),
+        Node::Boolean => {
+            let truth = reader.read_boolean()?;
+            out.extend_from_slice(if truth { b"true" } else { b"false" });
+        }
+        Node::Float => {
+            let value = reader.read_float()?;
+            if is_plain(value.into()) {
+                plain(&value, out);
+            } else {
+                float(value.is_finite().then(|| format!("{value:e}")), value.into(), out);
+            }
+        }
+        Node::Double => {
+            let value = reader.read_double()?;
+            if is_plain(value) {
+                plain(&value, out);
+            } else {
+                float(value.is_finite().then(|| format!("{value:e}")), value, out);
+            }
+        }
+        Node::Bytes => base64(reader.read_bytes()?, out),
+        Node::Fixed(size) => base64(reader.read_fixed(*size)?, out),
+        Node::Enum(symbols) => {
+            let index = reader.read_int()?;
+            let symbol = usize::try_from(index).ok().and_then(|index| symbols.get(index));
+            out.extend_from_slice(symbol.ok_or(Malformed(None))?);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Appends a string of a datum.
+#[inline]
+fn string_of(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let bytes = reader.read_bytes()?;
+    if text::quoted(bytes, out) { Ok(()) } else { Err(Malformed(None)) }
+}
+
+/// Why there is no JSON; small, since it is handed up from every value.
+struct Malformed(Option<avro_wire::Error>);
+
+impl From<avro_wire::Error> for Malformed {
+    fn from(error: avro_wire::Error) -> Self {
+        Self(Some(error))
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        let error = Self::new(Part::Data, "the bytes are not a datum of their schema");
+        match malformed.0 {
+            Some(cause) => error.with_cause(cause),
+            None => error,
+        }
+    }
 }
 
 /// What Connect calls the field of a branch.
@@ -280,97 +336,6 @@ fn quoted(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 2);
     string(text, &mut out);
     out
-}
-
-fn integer(value: i64, out: &mut Vec<u8>) {
-    // Writing to a Vec cannot fail.
-    let _written = serde_json::to_writer(out, &value);
-}
-
-/// Bytes in base64.
-pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    let start = out.len();
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    if let Some(place) = out.get_mut(start..) {
-        // The place is as large as the text.
-        let _len = STANDARD.encode_slice(bytes, place);
-    }
-    out.push(b'"');
-}
-
-/// Text in quotes. Characters beyond ASCII stay as they are.
-pub(super) fn string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')) {
-        let (plain, escaped) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        let Some((byte, after)) = escaped.split_first() else { break };
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            0x08 => b'b',
-            b'\t' => b't',
-            b'\n' => b'n',
-            0x0c => b'f',
-            b'\r' => b'r',
-            _ => 0,
-        };
-        if short == 0 {
-            out.extend_from_slice(format!("\\u{byte:04X}").as_bytes());
-        } else {
-            out.extend_from_slice(&[b'\\', short]);
-        }
-        rest = after;
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
-}
-
-/// A number as Java prints it: plain from a thousandth to ten millions, else with an exponent.
-/// `shortest` is `d.ddde±x`, `None` for what is no number, which JSON has as text.
-fn float(shortest: Option<String>, value: f64, out: &mut Vec<u8>) {
-    let Some(shortest) = shortest else {
-        let name = match value {
-            f64::INFINITY => "\"Infinity\"",
-            f64::NEG_INFINITY => "\"-Infinity\"",
-            _ => "\"NaN\"",
-        };
-        out.extend_from_slice(name.as_bytes());
-        return;
-    };
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let unsigned = mantissa.strip_prefix('-').unwrap_or(mantissa);
-    if unsigned.len() < mantissa.len() {
-        out.push(b'-');
-    }
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    if unsigned != "0" && !(-3..7).contains(&exponent) {
-        let fraction = if fraction.is_empty() { "0" } else { fraction };
-        out.extend_from_slice(format!("{whole}.{fraction}E{exponent}").as_bytes());
-        return;
-    }
-    let digits = || whole.bytes().chain(fraction.bytes());
-    match usize::try_from(exponent) {
-        Ok(shift) => {
-            let mut digits = digits();
-            out.extend((0..=shift).map(|_| digits.next().unwrap_or(b'0')));
-            out.push(b'.');
-            let before = out.len();
-            out.extend(digits);
-            if out.len() == before {
-                out.push(b'0');
-            }
-        }
-        Err(_) => {
-            out.extend_from_slice(b"0.");
-            let zeros = exponent.unsigned_abs().saturating_sub(1);
-            out.extend((0..zeros).map(|_| b'0'));
-            out.extend(digits());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -407,6 +372,36 @@ mod tests {
         let mut datum = Vec::new();
         avro_wire::primitive::write_float(3.3, &mut datum);
         assert_eq!(json(r#""float""#, &datum), "3.3");
+    }
+
+    #[test]
+    fn any_text_is_the_same_when_it_is_read() {
+        let schema = r#"{"type":"record","name":"R","fields":[{"name":"t","type":"string"},
+            {"name":"a_name_that_is_longer_than_what_is_copied_as_one","type":"string"}]}"#;
+        let plan = JsonPlan::new(&Schema::parse(schema).unwrap());
+        let (mut datum, mut out) = (Vec::new(), Vec::new());
+        for len in 0..70 {
+            for at in 0..=len {
+                for odd in ["", "\"", "\\", "\u{0}", "\u{1f}", "\u{7f}", " ", "é", "\u{80}", "😀"]
+                {
+                    let texts =
+                        [format!("{}{odd}{}", "a".repeat(at), "!".repeat(len - at)), odd.repeat(3)];
+                    datum.clear();
+                    out.clear();
+                    texts.iter().for_each(|text| {
+                        avro_wire::primitive::write_string(text, &mut datum);
+                    });
+                    plan.write(&datum, &mut out).unwrap();
+                    let read: std::collections::BTreeMap<String, String> =
+                        serde_json::from_slice(&out).unwrap();
+                    let expected = [
+                        ("a_name_that_is_longer_than_what_is_copied_as_one", &texts[1]),
+                        ("t", &texts[0]),
+                    ];
+                    assert!(read.iter().map(|(k, v)| (k.as_str(), v)).eq(expected), "{read:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod offline;
 pub(crate) mod parquet;
 mod partition;
 mod project;
+mod quick;
 mod schema;
 mod session;
 mod spill;
@@ -143,7 +144,7 @@ impl Sink {
             part_size: self.config.bucket.part_size,
             budget: Budget::new(self.config.memory, self.config.spill_dir.clone()),
             metrics: self.metrics.clone(),
-            schemas: HashMap::new(),
+            schemas: HashMap::default(),
             headers: headers::known(),
         };
         let mut session = Session::new(

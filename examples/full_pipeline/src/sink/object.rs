@@ -72,6 +72,9 @@ impl OpenObject {
 
     /// Sends off the parts that are complete, which nobody sees before [`finish`](Self::finish).
     pub(super) async fn send_parts(&mut self, store: &Store, part: usize) -> Result<(), Error> {
+        if self.files.iter().all(|file| file.content.pending() < part) {
+            return Ok(());
+        }
         let options = self.description();
         for file in &mut self.files {
             while file.content.pending() >= part {

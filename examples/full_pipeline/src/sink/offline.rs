@@ -48,7 +48,7 @@ impl Offline {
         topic: &str,
         schemas: &[(u32, &str)],
     ) -> Result<Self, Error> {
-        let mut known = HashMap::new();
+        let mut known = HashMap::default();
         for (id, text) in schemas {
             let schema = Schema::parse(text).map_err(|error| {
                 Error::new(Part::Registry, format!("schema {id} is no Avro schema"))

@@ -12,6 +12,7 @@ use super::{
     content::Budget,
     form::Item,
     object::{OpenObject, place},
+    quick::Quick,
     schema::{DatumFields, Known, Projections},
     store::Store,
 };
@@ -39,7 +40,7 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) metrics: Arc<Metrics>,
     /// Schemas by id; a registry never changes one.
-    pub(super) schemas: HashMap<u32, Known>,
+    pub(super) schemas: HashMap<u32, Known, Quick>,
     /// The schema of headers.
     pub(super) headers: Known,
 }
@@ -83,7 +84,7 @@ pub(super) struct Partition {
     /// In order of first use, which is the order they are completed in.
     open: Vec<OpenObject>,
     /// Where they are in that list.
-    places: HashMap<Kind, usize>,
+    places: HashMap<Kind, usize, Quick>,
     path: String,
     /// The last offset handled when the clock was last looked at, and how often it was the same.
     quiet: (Option<i64>, u32),
@@ -146,7 +147,7 @@ impl Partition {
             paths: shared.settings.paths(),
             plan,
             open: Vec::new(),
-            places: HashMap::new(),
+            places: HashMap::default(),
             path: String::new(),
             quiet: (None, 0),
             projections: Projections::default(),

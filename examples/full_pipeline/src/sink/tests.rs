@@ -97,7 +97,7 @@ impl Bench {
                 part_size: part,
                 budget: Budget::new(budget, std::env::temp_dir()),
                 metrics: Arc::new(Metrics::default()),
-                schemas: HashMap::new(),
+                schemas: HashMap::default(),
                 headers: headers::known(),
             },
         }

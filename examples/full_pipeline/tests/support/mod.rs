@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and each test file uses a part of this"
 )]
 
+pub mod parquet;
 pub mod rows;
 
 use std::{

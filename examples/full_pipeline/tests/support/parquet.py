@@ -98,6 +98,9 @@ def main():
     elif sys.argv[1] == "rows":
         for row in pq.ParquetFile(sys.argv[2]).read().to_pylist():
             print(json.dumps(same(row)))
+    elif sys.argv[1] == "count":
+        files = glob.glob(f"{sys.argv[2]}/**/*.parquet", recursive=True)
+        print(sum(pq.ParquetFile(path).metadata.num_rows for path in files))
     elif sys.argv[1] == "ids":
         # One file for each line that comes.
         for path in sys.stdin:

@@ -21,7 +21,7 @@ use rdkafka::{
 };
 use registry_client::{NewSchema, Subject};
 
-use super::{Services, as_text, configuration, fields, files, install_tls, program};
+use super::{Services, as_text, configuration, fields, files, install_tls, parquet, program};
 
 /// One field, which the tests fill with the offset.
 pub const SCHEMA: &str = r#"{"type":"record","name":"Row","fields":[{"name":"id","type":"long"}]}"#;
@@ -168,7 +168,7 @@ impl Load {
     }
 }
 
-/// What was seen in a bucket: every object is read once by apache-avro, when it appears.
+/// What was seen in a bucket: every object is read once by apache-avro or pyarrow, when it appears.
 #[derive(Debug, Default)]
 pub struct Seen {
     objects: BTreeMap<PathBuf, (Vec<u8>, Vec<i64>)>,
@@ -177,10 +177,10 @@ pub struct Seen {
 impl Seen {
     /// Looks again; gives the number of rows seen so far.
     pub fn look(&mut self, bucket: &Path) -> usize {
-        for path in avro_files(bucket) {
+        for path in object_files(bucket) {
             self.objects.entry(path).or_insert_with_key(|path| {
                 let bytes = std::fs::read(path).unwrap();
-                let ids = read(&bytes);
+                let ids = read(path, &bytes);
                 (bytes, ids)
             });
         }
@@ -195,7 +195,8 @@ impl Seen {
         for (path, (before, ids)) in &self.objects {
             let now = std::fs::read(path).unwrap();
             assert!(now == *before, "{what}: {} has changed", path.display());
-            let stem = path.file_stem().unwrap().to_str().unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let stem = name.split_once('.').unwrap().0;
             let mut parts = stem.rsplit('+');
             let start: i64 = parts.next().unwrap().parse().unwrap();
             let partition: i32 = parts.next().unwrap().parse().unwrap();
@@ -216,13 +217,16 @@ impl Seen {
 }
 
 /// The objects of a bucket; what is still being written has another ending until it is whole.
-pub fn avro_files(bucket: &Path) -> Vec<PathBuf> {
+pub fn object_files(bucket: &Path) -> Vec<PathBuf> {
     let mut found = files(bucket);
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "avro"));
+    found.retain(|path| path.extension().is_some_and(|end| end == "avro" || end == "parquet"));
     found
 }
 
-fn read(bytes: &[u8]) -> Vec<i64> {
+fn read(path: &Path, bytes: &[u8]) -> Vec<i64> {
+    if path.extension().is_some_and(|extension| extension == "parquet") {
+        return parquet::ids(path);
+    }
     Reader::new(bytes)
         .unwrap()
         .map(|record| as_text(&fields(record.unwrap())["id"]).unwrap().parse().unwrap())

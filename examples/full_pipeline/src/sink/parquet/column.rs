@@ -3,7 +3,7 @@
 use super::{
     compress::Compressor,
     dictionary::{Dictionary, Source},
-    encoding::{hybrid, truths, width},
+    encoding::{hybrid, run, truths, width},
     plan::Physical,
     shred::Column,
     thrift::Struct,
@@ -100,14 +100,26 @@ impl Encoder {
             })?;
         }
         let data = pages.out.len() - start;
+        let width_in_page = match (indexed, by_bytes) {
+            // Numbers of so few bits that the count of values ends the page.
+            (true, _) => Some(1),
+            (false, false) => Some(plain_width),
+            (false, true) => None,
+        };
         let mut rest = Rest { column, levels: 0, words: 0 };
-        while let Some((levels, words)) = rest.page(source, by_bytes, plain_width) {
+        while let Some((levels, words)) = rest.page(source, width_in_page) {
             self.page.clear();
-            for (all, most) in [(&column.reps, leaf.max_rep), (&column.defs, leaf.max_def)] {
-                if most > 0 {
-                    let all = all.get(levels.clone()).unwrap_or_default();
-                    level(all, most, &mut self.page);
-                }
+            if leaf.max_rep > 0 {
+                let reps = column.reps.get(levels.clone()).unwrap_or_default();
+                level(leaf.max_rep, &mut self.page, |bits, page| hybrid(reps, bits, page));
+            }
+            if leaf.max_def > 0 {
+                level(leaf.max_def, &mut self.page, |bits, page| {
+                    match column.defs.get(levels.clone()) {
+                        Some(defs) if !column.defs.is_empty() => hybrid(defs, bits, page),
+                        _ => run(leaf.max_def.into(), levels.len(), bits, page),
+                    }
+                });
             }
             if indexed {
                 let bits = width(self.dictionary.most());
@@ -170,29 +182,39 @@ struct Rest<'c> {
 }
 
 impl Rest<'_> {
-    /// The levels and values of the next page, which begins where a record does.
+    /// The levels and values of the next page, which begins where a record does. Its values take
+    /// `width` bytes each, or as many as they have.
     fn page(
         &mut self,
         source: Source<'_>,
-        by_bytes: bool,
-        width: usize,
+        width: Option<usize>,
     ) -> Option<(std::ops::Range<usize>, std::ops::Range<usize>)> {
         let (first, first_word) = (self.levels, self.words);
         if first == self.column.len() {
             return None;
         }
-        let max_def = source.leaf.max_def;
-        let mut bytes = 0;
+        let (max_def, mut bytes) = (source.leaf.max_def, 0);
+        if let Some(width) = width
+            && source.leaf.max_rep == 0
+        {
+            let values = (PAGE / width.max(1)).clamp(1, PAGE_VALUES);
+            self.levels = (first + values).min(self.column.len());
+            self.words += match self.column.defs.get(first..self.levels) {
+                Some(defs) => defs.iter().filter(|def| **def == max_def).count(),
+                None => self.levels - first,
+            };
+            return Some((first..self.levels, first_word..self.words));
+        }
         while self.levels < self.column.len() {
             let full = bytes >= PAGE || self.levels - first >= PAGE_VALUES;
             if full && self.column.reps.get(self.levels).is_none_or(|rep| *rep == 0) {
                 break;
             }
-            if max_def == 0 || self.column.defs.get(self.levels) == Some(&max_def) {
-                bytes += match self.column.words.get(self.words) {
-                    Some(word) if by_bytes => source.bytes(*word).len() + 4,
-                    _ => width,
-                };
+            if self.column.defs.get(self.levels).is_none_or(|def| *def == max_def) {
+                bytes += width.unwrap_or_else(|| {
+                    let word = self.column.words.get(self.words);
+                    word.map_or(0, |word| source.len(*word) + 4)
+                });
                 self.words += 1;
             }
             self.levels += 1;
@@ -201,11 +223,11 @@ impl Rest<'_> {
     }
 }
 
-/// Levels with their length in front.
-fn level(levels: &[u8], most: u8, page: &mut Vec<u8>) {
+/// Levels with their length in front; `write` is told how many bits they have.
+fn level(most: u8, page: &mut Vec<u8>, write: impl FnOnce(u32, &mut Vec<u8>)) {
     let start = page.len();
     page.extend([0; 4]);
-    hybrid(levels, width(most.into()), page);
+    write(width(most.into()), page);
     let len = u32::try_from(page.len() - start - 4).unwrap_or(u32::MAX);
     if let Some(place) = page.get_mut(start..start + 4) {
         place.copy_from_slice(&len.to_le_bytes());
@@ -217,13 +239,21 @@ fn plain(words: &[u64], source: Source<'_>, page: &mut Vec<u8>) {
     match source.leaf.physical {
         Physical::Boolean => truths(words, page),
         Physical::Int32 | Physical::Float => {
-            page.extend(words.iter().flat_map(|word| {
+            let start = page.len();
+            page.resize(start + words.len() * 4, 0);
+            let (places, _) = page.get_mut(start..).unwrap_or_default().as_chunks_mut::<4>();
+            for (place, word) in places.iter_mut().zip(words) {
                 let [a, b, c, d, ..] = word.to_le_bytes();
-                [a, b, c, d]
-            }));
+                *place = [a, b, c, d];
+            }
         }
         Physical::Int64 | Physical::Double => {
-            page.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            let start = page.len();
+            page.resize(start + words.len() * 8, 0);
+            let (places, _) = page.get_mut(start..).unwrap_or_default().as_chunks_mut::<8>();
+            for (place, word) in places.iter_mut().zip(words) {
+                *place = word.to_le_bytes();
+            }
         }
         Physical::Bytes => {
             for word in words {
@@ -247,15 +277,15 @@ fn bounds(words: &[u64], source: Source<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
     if !source.leaf.ordered {
         return None;
     }
-    let numbers = |number: fn(u64) -> i64, width: usize| {
-        let numbers = || words.iter().map(|word| number(*word));
+    let numbers = |width: usize| {
+        let numbers = || words.iter().map(|word| word.cast_signed());
         let cut = |number: i64| number.to_le_bytes().get(..width).map(<[u8]>::to_vec);
         Some((cut(numbers().min()?)?, cut(numbers().max()?)?))
     };
     match source.leaf.physical {
-        Physical::Boolean => numbers(u64::cast_signed, 1),
-        Physical::Int32 => numbers(u64::cast_signed, 4),
-        Physical::Int64 => numbers(u64::cast_signed, 8),
+        Physical::Boolean => numbers(1),
+        Physical::Int32 => numbers(4),
+        Physical::Int64 => numbers(8),
         Physical::Float => {
             let float = |word: &u64| f64::from(f32::from_bits(u32::try_from(*word).unwrap_or(0)));
             let (least, greatest) = floats(words.iter().map(float))?;

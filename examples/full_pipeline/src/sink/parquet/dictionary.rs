@@ -28,6 +28,14 @@ impl<'s> Source<'s> {
     }
 }
 
+impl Source<'_> {
+    /// How many bytes a word stands for.
+    #[inline]
+    pub(super) fn len(self, word: u64) -> usize {
+        if self.leaf.symbols.is_empty() { shred::len(word) } else { self.bytes(word).len() }
+    }
+}
+
 /// A dictionary that is used for one column after another.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
@@ -51,7 +59,7 @@ impl Dictionary {
                 words,
                 |word| hash_bytes(source.bytes(word)),
                 |one, other| source.bytes(one) == source.bytes(other),
-                |word| source.bytes(word).len() + 4,
+                |word| source.len(word) + 4,
             ),
         }
     }

@@ -20,15 +20,18 @@ pub(super) fn hybrid<T: Copy + PartialEq + Into<u32>>(values: &[T], width: u32, 
         let filling = (at - packed).wrapping_neg() % 8;
         if run >= filling + RUN {
             pack(values.get(packed..at + filling).unwrap_or_default(), width, out);
-            varint(((run - filling) as u64) << 1, out);
-            let bytes = width.div_ceil(8) as usize;
-            let number: u32 = (*first).into();
-            out.extend(number.to_le_bytes().iter().take(bytes));
+            self::run((*first).into(), run - filling, width, out);
             packed = at + run;
         }
         at += run;
     }
     pack(values.get(packed..).unwrap_or_default(), width, out);
+}
+
+/// The same number so often.
+pub(super) fn run(number: u32, times: usize, width: u32, out: &mut Vec<u8>) {
+    varint((times as u64) << 1, out);
+    out.extend(number.to_le_bytes().iter().take(width.div_ceil(8) as usize));
 }
 
 /// Groups of eight, of which the last is filled with zeros.

@@ -133,6 +133,7 @@ fn malformed(fault: shred::Fault) -> Error {
     let error = Error::new(Part::Data, "the bytes are not a datum of their schema");
     match fault {
         shred::Fault::Bytes(cause) => error.with_cause(cause),
+        shred::Fault::Text => error.with_advice("its producer must write text as UTF-8"),
         shred::Fault::Number => error,
     }
 }

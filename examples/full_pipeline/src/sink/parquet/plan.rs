@@ -52,6 +52,8 @@ pub(super) enum Physical {
 pub(super) enum Node {
     /// A value of this column.
     Value(usize, Primitive),
+    /// A value of this column or null: the number of the branch that is null.
+    Nullable { null: i64, column: usize, primitive: Primitive, absent: Absent },
     /// The fields of a record.
     Record(Vec<usize>),
     /// The number of the branch that is null, and the other.
@@ -258,7 +260,13 @@ impl<'s> Builder<'s> {
             let inner = if null == 0 { other } else { one };
             let inner = self.field(*inner, name, repetition, outer)?;
             let null = i64::from(null == 1);
-            Node::Option { null, inner, absent: self.absent(first, outer.def) }
+            let absent = self.absent(first, outer.def);
+            match self.plan.nodes.get(inner) {
+                Some(Node::Value(column, primitive)) => {
+                    Node::Nullable { null, column: *column, primitive: *primitive, absent }
+                }
+                _ => Node::Option { null, inner, absent },
+            }
         } else {
             // One type in brackets is that type.
             let alone = others == 1;

@@ -15,6 +15,8 @@ const ABSENT: usize = 2;
 pub(super) enum Fault {
     /// Its bytes are not.
     Bytes(avro_wire::Error),
+    /// Its text is not UTF-8.
+    Text,
     /// It names a branch, a symbol or a column that there is not, or counts more than there is.
     Number,
 }
@@ -58,12 +60,14 @@ impl Target for Cost {
 pub(super) struct Column {
     /// Numbers; the place of what is bytes in the row group; the numbers of enums' symbols.
     pub(super) words: Vec<u64>,
-    /// Definition levels, where not all of them are 0.
+    /// Definition levels, where not all values are there.
     pub(super) defs: Vec<u8>,
     /// Repetition levels, likewise.
     pub(super) reps: Vec<u8>,
     max_def: u8,
     max_rep: u8,
+    /// Whether some value was absent, so that there are definition levels.
+    has_absent: bool,
 }
 
 impl Column {
@@ -72,7 +76,7 @@ impl Column {
         self.words.clear();
         self.defs.clear();
         self.reps.clear();
-        (self.max_def, self.max_rep) = (max_def, max_rep);
+        (self.max_def, self.max_rep, self.has_absent) = (max_def, max_rep, false);
     }
 
     /// The memory that is kept for the next values.
@@ -82,7 +86,20 @@ impl Column {
 
     /// How many values and absent values there are.
     pub(super) const fn len(&self) -> usize {
-        if self.max_def > 0 { self.defs.len() } else { self.words.len() }
+        if self.has_absent { self.defs.len() } else { self.words.len() }
+    }
+
+    /// Notes that a value is absent.
+    #[inline]
+    fn absent(&mut self, def: u8, rep: u8) {
+        if !self.has_absent {
+            self.has_absent = true;
+            self.defs.resize(self.words.len(), self.max_def);
+        }
+        self.defs.push(def);
+        if self.max_rep > 0 {
+            self.reps.push(rep);
+        }
     }
 }
 
@@ -104,6 +121,13 @@ pub(super) fn at(group: &[u8], place: u64) -> &[u8] {
     group.get(start..start + len).unwrap_or_default()
 }
 
+/// How many bytes lie at a [`place`].
+#[inline]
+pub(super) const fn len(place: u64) -> usize {
+    let [a, b, c, d, ..] = place.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d]) as usize
+}
+
 struct Columns<'c>(&'c mut [Column]);
 
 impl Target for Columns<'_> {
@@ -113,11 +137,11 @@ impl Target for Columns<'_> {
     fn value(&mut self, column: usize, rep: u8, word: u64) -> Result<(), Fault> {
         let column = self.0.get_mut(column).ok_or(Fault::Number)?;
         column.words.push(word);
-        if column.max_def > 0 {
+        if column.has_absent {
             column.defs.push(column.max_def);
-            if column.max_rep > 0 {
-                column.reps.push(rep);
-            }
+        }
+        if column.max_rep > 0 {
+            column.reps.push(rep);
         }
         Ok(())
     }
@@ -125,10 +149,7 @@ impl Target for Columns<'_> {
     #[inline]
     fn absent(&mut self, columns: Absent, rep: u8) -> Result<(), Fault> {
         for column in self.0.get_mut(columns.first..columns.end).ok_or(Fault::Number)? {
-            column.defs.push(columns.def);
-            if column.max_rep > 0 {
-                column.reps.push(rep);
-            }
+            column.absent(columns.def, rep);
         }
         Ok(())
     }
@@ -173,8 +194,23 @@ impl Plan {
     ) -> Result<(), Fault> {
         match self.nodes.get(node).ok_or(Fault::Number)? {
             Node::Value(column, primitive) => scalar(*column, *primitive, reader, rep, target),
+            Node::Nullable { null, column, primitive, absent } => {
+                nullable(*null, *column, *primitive, *absent, reader, rep, target)
+            }
             Node::Record(fields) => {
-                fields.iter().try_for_each(|field| self.value(*field, reader, rep, target))
+                for field in fields {
+                    // Most fields are these.
+                    match self.nodes.get(*field) {
+                        Some(Node::Value(column, primitive)) => {
+                            scalar(*column, *primitive, reader, rep, target)?;
+                        }
+                        Some(Node::Nullable { null, column, primitive, absent }) => {
+                            nullable(*null, *column, *primitive, *absent, reader, rep, target)?;
+                        }
+                        _ => self.value(*field, reader, rep, target)?,
+                    }
+                }
+                Ok(())
             }
             Node::Option { null, inner, absent } => match reader.read_long()? {
                 branch if branch == *null => target.absent(*absent, rep),
@@ -212,7 +248,26 @@ impl Plan {
     }
 }
 
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a call takes longer than the work")]
+fn nullable<T: Target>(
+    null: i64,
+    column: usize,
+    primitive: Primitive,
+    absent: Absent,
+    reader: &mut Reader<'_>,
+    rep: u8,
+    target: &mut T,
+) -> Result<(), Fault> {
+    match reader.read_long()? {
+        branch if branch == null => target.absent(absent, rep),
+        0 | 1 => scalar(column, primitive, reader, rep, target),
+        _ => Err(Fault::Number),
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a call takes longer than the work")]
 fn scalar<T: Target>(
     column: usize,
     primitive: Primitive,
@@ -227,7 +282,11 @@ fn scalar<T: Target>(
         Primitive::Float => u64::from(reader.read_float()?.to_bits()),
         Primitive::Double => reader.read_double()?.to_bits(),
         Primitive::String if T::CHECKS => {
-            reader.read_str()?;
+            let text = reader.read_bytes()?;
+            // Quicker to know, and nearly always so.
+            if !text.is_ascii() && std::str::from_utf8(text).is_err() {
+                return Err(Fault::Text);
+            }
             0
         }
         Primitive::Bytes | Primitive::String => {

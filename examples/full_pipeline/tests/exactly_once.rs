@@ -43,7 +43,7 @@ struct Policy {
     pairs: &'static [(&'static str, &'static str)],
 }
 
-const POLICIES: [Policy; 10] = [
+const POLICIES: [Policy; 11] = [
     Policy { name: "size", reasons: &["flush.size"], pairs: &[("flush.size", "37")] },
     Policy {
         name: "record-time",

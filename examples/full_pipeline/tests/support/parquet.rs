@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
-    process::{ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{Mutex, OnceLock},
 };
 
@@ -32,15 +32,16 @@ pub fn script(arguments: &[&str]) -> String {
 
 /// The column `id` of a file, by one reader for all files, which ends with the test.
 pub fn ids(path: &Path) -> Vec<i64> {
-    static READER: OnceLock<Mutex<(ChildStdin, BufReader<ChildStdout>)>> = OnceLock::new();
+    static READER: OnceLock<Mutex<(Child, BufReader<ChildStdout>)>> = OnceLock::new();
     let reader = READER.get_or_init(|| {
         let mut command = command();
         command.args([SCRIPT, "ids"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        Mutex::new((child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap())))
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Mutex::new((child, answers))
     });
-    let (asked, answers) = &mut *reader.lock().unwrap();
-    writeln!(asked, "{}", path.display()).unwrap();
+    let (child, answers) = &mut *reader.lock().unwrap();
+    writeln!(child.stdin.as_mut().unwrap(), "{}", path.display()).unwrap();
     let mut line = String::new();
     answers.read_line(&mut line).unwrap();
     serde_json::from_str(&line).unwrap()

@@ -336,7 +336,7 @@ fn peak_of_many(services: &Services, format: &str, places: usize, each: usize) -
     });
     let peak = peak();
     running.terminate();
-    let records = if format == "parquet" {
+    let records: usize = if format == "parquet" {
         parquet::script(&["count", bucket.to_str().unwrap()]).trim().parse().unwrap()
     } else {
         let objects = files(&bucket).into_iter().filter(|path| whole(path));

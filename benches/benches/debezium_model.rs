@@ -85,6 +85,12 @@ fn main() {
         let table = Table::new("cdc", id.clone(), columns.clone(), &mapping).unwrap();
         b.iter(|| black_box(&table).plan());
     });
+    group.bench_function("schema_texts_of_100_columns", |b| {
+        let table = Table::new("cdc", id.clone(), columns.clone(), &mapping).unwrap();
+        let texts =
+            |table: &Table| (table.key_schema().unwrap().to_avro(), table.value_schema().to_avro());
+        b.iter(|| texts(black_box(&table)));
+    });
     group.bench_function("table_of_100_columns", |b| {
         b.iter(|| Table::new("cdc", id.clone(), black_box(&columns).clone(), &mapping).unwrap());
     });

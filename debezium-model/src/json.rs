@@ -58,14 +58,14 @@ impl Json {
 
     pub(crate) fn key(&mut self, key: &str) {
         self.separate();
-        self.quote(key.chars());
+        push_quoted_text(key, &mut self.text);
         self.text.push(':');
         self.comma = false;
     }
 
     pub(crate) fn string(&mut self, value: &str) {
         self.separate();
-        self.quote(value.chars());
+        push_quoted_text(value, &mut self.text);
     }
 
     pub(crate) fn boolean(&mut self, value: bool) {

@@ -118,6 +118,9 @@ impl ColumnRules {
 
     /// Whether values have the column.
     pub(crate) fn includes(&self, id: &TableId, column: &str) -> bool {
+        if self.include.is_none() && self.exclude.is_none() {
+            return true;
+        }
         let name = format!("{id}.{column}");
         self.include.as_ref().is_none_or(|list| list.matches(&name))
             && !self.exclude.as_ref().is_some_and(|list| list.matches(&name))

@@ -33,7 +33,7 @@ use rdkafka::{
 use server::{BUCKET, Fault, KEY, Operation, SECRET, Server};
 use support::{
     Running, Services, configuration, program,
-    rows::{SCHEMA_2, Seen, client, create_topic, register, row},
+    rows::{Load, SCHEMA_2, Seen, client, create_topic, register, row},
     run,
 };
 
@@ -478,4 +478,48 @@ async fn an_object_has_one_name_whether_it_goes_up_in_parts_or_not() {
         names.push(name.replace(&format!("{topic}+"), ""));
     }
     assert_eq!(names, ["é [~1970]/0+0000000000.avro"; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_move_while_the_store_blocks_hold_each_offset_once() {
+    const PARTITIONS: i32 = 4;
+    let (place, server) = (Place::new(), Server::start().await);
+    create_topic(&place.services, "moves", PARTITIONS).await;
+    let schema = register(&place.services, "moves-value", SCHEMA_2).await;
+    let load = Load::start(&place.services, "moves", PARTITIONS, vec![(schema, true)], 60);
+    let pairs = [
+        ("flush.size", "25"),
+        ("rotate.idle.ms", "500"),
+        ("consumer.session.timeout.ms", "6000"),
+        ("consumer.heartbeat.interval.ms", "300"),
+    ];
+    let mut sink = place.sink(&server, "moves", &pairs);
+    let log = |number: i32| place.folder.path().join(format!("moves-{number}.log"));
+    let said = |number: i32, what: &str| {
+        std::fs::read_to_string(log(number)).is_ok_and(|text| text.contains(what))
+    };
+    let mut seen = Seen::default();
+    let mut running = Running::start_logged(&mut sink.command, &log(0));
+    for number in 1..4 {
+        let before = seen.look(&server.bucket());
+        until("objects", || seen.look(&server.bucket()) > before + 200).await;
+        // The owner waits for the store; another one joins and is given its share all the same.
+        server.fail(Operation::Put, Fault::Slow(Duration::from_secs(3)));
+        until("the pause", || said(number - 1, "reading is paused")).await;
+        let next = Running::start_logged(&mut sink.command, &log(number));
+        until("a share", || said(number, "is assigned")).await;
+        // Later the share may be what a third one left.
+        assert!(number > 1 || said(0, "is taken away"));
+        server.heal();
+        match number {
+            2 => running.kill(),
+            _ => running.terminate(),
+        }
+        running = next;
+    }
+    let rows = load.stop().await;
+    let all = usize::try_from(rows * i64::from(PARTITIONS)).unwrap();
+    until("all rows", || seen.look(&server.bucket()) >= all).await;
+    running.terminate();
+    seen.check("moves", &server.bucket(), PARTITIONS, rows);
 }

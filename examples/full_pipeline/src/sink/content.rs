@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use object_store::PutPayload;
+use tokio::sync::Semaphore;
 
 #[cfg(feature = "parquet")]
 use super::parquet::Workbench;
@@ -26,6 +27,8 @@ pub(super) struct Budget {
     limit: usize,
     held: Arc<AtomicUsize>,
     spill: Spill,
+    /// Of the parts that are sent off while others are filled.
+    turn: Arc<Semaphore>,
     #[cfg(feature = "parquet")]
     workbench: Workbench,
 }
@@ -37,6 +40,7 @@ impl Budget {
             limit,
             held: Arc::default(),
             spill: Spill::new(folder),
+            turn: Arc::new(Semaphore::new(1)),
             #[cfg(feature = "parquet")]
             workbench: Workbench::default(),
         }
@@ -176,6 +180,11 @@ impl Content {
     /// Complete bytes that wait to be sent off.
     pub(super) const fn pending(&self) -> usize {
         self.pending
+    }
+
+    /// Whose turn it is to send a part off beyond the memory of all.
+    pub(super) fn turn(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.share.budget.turn)
     }
 
     /// Bytes in memory.

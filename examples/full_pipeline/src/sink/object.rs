@@ -5,9 +5,11 @@ use std::io;
 
 use object_store::{
     Attribute, Attributes, MultipartUpload, PutMultipartOptions, PutOptions, PutPayload, TagSet,
+    UploadPart,
     path::{Path, PathPart},
 };
 use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
 
 use super::{
     content::{Budget, Content},
@@ -51,7 +53,7 @@ impl OpenObject {
         if !head.is_empty() {
             content.push(head);
         }
-        self.files.push(File { path, blocks, content, upload: None, uploaded: 0 });
+        self.files.push(File { path, blocks, content, upload: None, part: None, uploaded: 0 });
         Ok(())
     }
 
@@ -79,7 +81,7 @@ impl OpenObject {
         for file in &mut self.files {
             while file.content.pending() >= part {
                 let payload = file.content.take(part).map_err(|error| file.spilled(error))?;
-                file.send(payload, store, &options).await?;
+                file.send_along(payload, store, &options).await?;
             }
         }
         Ok(())
@@ -133,6 +135,10 @@ impl OpenObject {
     /// Gives the object up; best effort, since a bucket's lifecycle rule removes what stays.
     pub(super) async fn abort(self) {
         for mut file in self.files {
+            if let Some(part) = file.part.take() {
+                // Nobody needs to know any more whether it arrived.
+                let _outcome = part.await;
+            }
             if let Some(upload) = &mut file.upload
                 && let Err(error) = upload.abort().await
             {
@@ -157,6 +163,8 @@ struct File {
     blocks: Blocks,
     content: Content,
     upload: Option<Box<dyn MultipartUpload>>,
+    /// The last part, while it is under way.
+    part: Option<JoinHandle<object_store::Result<()>>>,
     uploaded: u64,
 }
 
@@ -186,7 +194,7 @@ impl File {
         part: PutPayload,
         store: &Store,
         options: &[(&'static str, String)],
-    ) -> Result<(), Error> {
+    ) -> Result<UploadPart, Error> {
         self.uploaded += part.content_length() as u64;
         let failed = |error| store_error(&self.path, error);
         let upload = match &mut self.upload {
@@ -198,7 +206,36 @@ impl File {
                 none.insert(store.objects.put_multipart_opts(&path, options).await.map_err(failed)?)
             }
         };
-        upload.put_part(part).await.map_err(failed)
+        Ok(upload.put_part(part))
+    }
+
+    /// Sends a part off while the next one is filled; one of all objects' is under way at a time.
+    async fn send_along(
+        &mut self,
+        part: PutPayload,
+        store: &Store,
+        options: &[(&'static str, String)],
+    ) -> Result<(), Error> {
+        self.part_sent().await?;
+        let turn = self.content.turn().acquire_owned().await;
+        let part = self.send(part, store, options).await?;
+        self.part = Some(tokio::spawn(async move {
+            let sent = part.await;
+            drop(turn);
+            sent
+        }));
+        Ok(())
+    }
+
+    /// Waits until the part has arrived that is under way.
+    async fn part_sent(&mut self) -> Result<(), Error> {
+        match self.part.take() {
+            None => Ok(()),
+            Some(part) => part
+                .await
+                .unwrap_or_else(|error| Err(error.into()))
+                .map_err(|error| store_error(&self.path, error)),
+        }
     }
 
     async fn finish(
@@ -212,9 +249,11 @@ impl File {
         }
         let rest =
             self.content.take(self.content.pending()).map_err(|error| self.spilled(error))?;
+        self.part_sent().await?;
         if self.upload.is_some() {
             if rest.content_length() > 0 {
-                self.send(rest, store, options).await?;
+                let part = self.send(rest, store, options).await?;
+                part.await.map_err(|error| store_error(&self.path, error))?;
             }
             if let Some(upload) = &mut self.upload {
                 upload.complete().await.map_err(|error| store_error(&self.path, error))?;

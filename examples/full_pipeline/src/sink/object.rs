@@ -87,6 +87,14 @@ impl OpenObject {
         Ok(())
     }
 
+    /// Waits until the parts have arrived that are under way.
+    pub(super) async fn parts_sent(&mut self) -> Result<(), Error> {
+        for file in &mut self.files {
+            file.part_sent().await?;
+        }
+        Ok(())
+    }
+
     /// Bytes in memory.
     pub(super) fn held(&self) -> usize {
         self.files.iter().map(|file| file.content.held()).sum()

@@ -400,6 +400,10 @@ async fn close(
 ) -> Result<(), Error> {
     let wrong = |error| Error::new(Part::Kafka, "objects cannot be closed now").with_cause(error);
     let step = |step: &OffsetCommit| commit.commit(step.offset(), step.metadata());
+    // What the store does not take is better known before it is announced.
+    for object in open.iter_mut() {
+        object.parts_sent().await?;
+    }
     match plan.intent(rotation).map_err(wrong)? {
         Intent::Nothing | Intent::Bound => return Ok(()),
         Intent::Skip(past) => {

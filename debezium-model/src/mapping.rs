@@ -112,7 +112,7 @@ pub struct Mapping {
     pub(crate) interval: IntervalMode,
     pub(crate) hstore: HstoreMode,
     pub(crate) money_fraction_digits: u16,
-    pub(crate) placeholder: String,
+    pub(crate) placeholder: Vec<u8>,
     pub(crate) tombstones: bool,
     pub(crate) skip_create: bool,
     pub(crate) skip_update: bool,
@@ -147,7 +147,7 @@ impl Default for Mapping {
             interval: IntervalMode::default(),
             hstore: HstoreMode::default(),
             money_fraction_digits: 2,
-            placeholder: "__debezium_unavailable_value".to_owned(),
+            placeholder: b"__debezium_unavailable_value".to_vec(),
             tombstones: true,
             skip_create: false,
             skip_update: false,
@@ -211,10 +211,12 @@ impl Mapping {
     }
 
     /// The same mapping with another `unavailable.value.placeholder`, which stands for values
-    /// that PostgreSQL stores out of line and did not send because they did not change.
+    /// that PostgreSQL stores out of line and did not send because they did not change: text, or
+    /// `hex:` and the bytes that stand for binary values.
     #[must_use]
     pub fn with_placeholder(mut self, placeholder: &str) -> Self {
-        placeholder.clone_into(&mut self.placeholder);
+        let bytes = placeholder.strip_prefix("hex:").and_then(bytes_of_hex);
+        self.placeholder = bytes.unwrap_or_else(|| placeholder.as_bytes().to_vec());
         self
     }
 
@@ -324,4 +326,11 @@ impl Mapping {
     pub fn flatten(&self) -> Option<&Flatten> {
         self.flatten.as_ref()
     }
+}
+
+/// The bytes that pairs of hexadecimal digits stand for.
+fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let pairs = pairs.iter().map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    pairs.collect::<Option<_>>().filter(|_| rest.is_empty())
 }

@@ -153,7 +153,7 @@ fn option(found: &mut Properties, key: &str, value: &str) -> Result<bool, Error>
             };
         }
         "unavailable.value.placeholder" | "toasted.value.placeholder" => {
-            value.clone_into(&mut mapping.placeholder);
+            *mapping = std::mem::take(mapping).with_placeholder(value);
         }
         "tombstones.on.delete" => mapping.tombstones = boolean(key, value)?,
         "skipped.operations" => skipped(mapping, key, value)?,

@@ -151,8 +151,12 @@ impl Reader<'_> {
         if empty && outbox.tombstone_on_empty {
             return Ok(None);
         }
-        let payload = self.payload(outbox, column, place)?;
         let mut beside = outbox.additional.iter().filter(|placed| !placed.header).peekable();
+        if empty && beside.peek().is_none() {
+            // Null alone is no datum to the converter.
+            return Ok(None);
+        }
+        let payload = self.payload(outbox, column, place)?;
         if beside.peek().is_none() {
             return Ok(Some(payload));
         }

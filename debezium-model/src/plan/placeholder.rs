@@ -12,9 +12,10 @@ use crate::value::Scalar;
 
 /// Appends the datum that stands for an unavailable value of a kind, if it has one: text and
 /// bytes have the placeholder itself, arrays of numbers its bytes as numbers, arrays of UUIDs its
-/// name-based UUID. When `exact`, arrays have none that would pass for values of their type.
-pub(super) fn placeholder(kind: &Kind, text: &str, exact: bool, out: &mut Vec<u8>) -> bool {
-    let bytes = text.as_bytes();
+/// name-based UUID. When `exact`, bytes have it in the form that they are written in, and arrays
+/// have none that would pass for values of their type.
+pub(super) fn placeholder(kind: &Kind, bytes: &[u8], exact: bool, out: &mut Vec<u8>) -> bool {
+    let text: &str = &String::from_utf8_lossy(bytes);
     match kind {
         Kind::Text(_) | Kind::Versioned(_) | Kind::Opaque(_) | Kind::BitText => {
             write_string(text, out)
@@ -22,6 +23,8 @@ pub(super) fn placeholder(kind: &Kind, text: &str, exact: bool, out: &mut Vec<u8
         Kind::Bytea(BinaryMode::Bytes) | Kind::Unknown(BinaryMode::Bytes) => {
             write_scalar(&Scalar::Bytes(bytes), out);
         }
+        Kind::Bytea(BinaryMode::Hex) if !exact => write_string(text, out),
+        Kind::Bytea(_) if !exact => return false,
         Kind::Bytea(BinaryMode::Base64) => write_string(&STANDARD.encode(bytes), out),
         Kind::Bytea(BinaryMode::Base64UrlSafe) => write_string(&URL_SAFE.encode(bytes), out),
         Kind::Bytea(BinaryMode::Hex) => {
@@ -48,6 +51,12 @@ pub(super) fn placeholder(kind: &Kind, text: &str, exact: bool, out: &mut Vec<u8
                 write_long(1, out);
                 out.push(PRESENT);
                 write_string(text, out);
+                write_long(0, out);
+            }
+            Kind::Bytea(BinaryMode::Bytes) => {
+                write_long(1, out);
+                out.push(PRESENT);
+                write_scalar(&Scalar::Bytes(bytes), out);
                 write_long(0, out);
             }
             Kind::Uuid if !exact => {

@@ -239,7 +239,8 @@ impl Slot {
             treat::Plan::Plain => {}
         }
         let mut unavailable = Vec::from_iter(value_branch);
-        let stand_in = Scalar::Text(&mapping.placeholder);
+        let placeholder_text = String::from_utf8_lossy(&mapping.placeholder);
+        let stand_in = Scalar::Text(&placeholder_text);
         match &treat {
             Some(treat) if kind.is_text() => {
                 treat.write(kind, &stand_in, &mut String::new(), &mut unavailable);

@@ -84,9 +84,9 @@ pub(crate) async fn published_tables(
         .collect()
 }
 
-/// The tables of a publication and all that they are partitions of, in the order in which they are
-/// read.
-pub(crate) async fn published_tables_and_parents(
+/// The tables of a publication, all that they are partitions of, and all that are partitions of
+/// them, in the order in which they are read.
+pub(crate) async fn published_tables_and_kin(
     client: &mut Client,
     publication: &str,
 ) -> Result<Vec<TableFacts>, Error> {
@@ -96,7 +96,8 @@ pub(crate) async fn published_tables_and_parents(
            JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename \
            WHERE p.pubname = {}), \
          read AS (SELECT oid FROM published UNION \
-           SELECT a.relid FROM published CROSS JOIN pg_partition_ancestors(published.oid) AS a(relid)) \
+           SELECT a.relid FROM published CROSS JOIN pg_partition_ancestors(published.oid) AS a(relid) \
+           UNION SELECT t.relid FROM published CROSS JOIN pg_partition_tree(published.oid) AS t) \
          SELECT n.nspname AS schemaname, c.relname AS tablename, c.oid \
          FROM read JOIN pg_class c ON c.oid = read.oid \
          JOIN pg_namespace n ON n.oid = c.relnamespace \

@@ -67,7 +67,7 @@ impl Source {
         moment: &Moment,
         transaction: usize,
     ) -> Result<u64, Error> {
-        let tables = self.compile_published(client, |_, _| true).await?;
+        let (tables, captured) = self.compile_published(client, |_, _| true).await?;
         if tables.is_empty() {
             return Err(Error::new(
                 Part::Config,
@@ -83,7 +83,7 @@ impl Source {
         }
         let tables: Vec<Selected> =
             tables.into_iter().map(|table| Selected { table, rows: None }).collect();
-        self.read_tables(client, &tables, moment, transaction).await
+        self.read_tables(client, &tables, &captured, moment, transaction).await
     }
 
     /// Takes the snapshot that a signal has asked for, while the stream waits. What the database
@@ -128,7 +128,7 @@ impl Source {
             let names = [format!("{schema}.{table}"), format!("\"{schema}\".\"{table}\"")];
             patterns.iter().any(|pattern| names.iter().any(|name| pattern.is_match(name)))
         };
-        let tables = self.compile_published(&mut client, wanted).await?;
+        let (tables, captured) = self.compile_published(&mut client, wanted).await?;
         if tables.is_empty() {
             tracing::warn!(
                 "blocking snapshot: no table is named {}",
@@ -146,7 +146,7 @@ impl Source {
             Selected { table, rows }
         };
         let tables: Vec<Selected> = tables.into_iter().map(select).collect();
-        let rows = self.read_tables(&mut client, &tables, &moment, transaction).await?;
+        let rows = self.read_tables(&mut client, &tables, &captured, &moment, transaction).await?;
         client.execute("COMMIT").await.map_err(run)?;
         Ok(rows)
     }
@@ -155,6 +155,7 @@ impl Source {
         &self,
         client: &mut Client,
         tables: &[Selected],
+        captured: &str,
         moment: &Moment,
         transaction: usize,
     ) -> Result<u64, Error> {
@@ -168,7 +169,6 @@ impl Source {
         };
         let mut names: Vec<String> =
             tables.iter().map(|selected| selected.table.full_name()).collect();
-        let in_order = names.join(",");
         // Of these Debezium makes a set before it tells.
         signals::sort_as_set(&mut names);
         let as_set = names.join(",");
@@ -198,7 +198,7 @@ impl Source {
             let count = count.to_string();
             let data = [
                 ("scanned_collection", name.as_str()),
-                ("data_collections", &in_order),
+                ("data_collections", captured),
                 ("total_rows_scanned", &count),
                 ("status", "SUCCEEDED"),
             ];
@@ -254,21 +254,23 @@ impl Source {
         Ok(rows)
     }
 
-    /// The tables that a snapshot reads, as far as they are `wanted`.
+    /// The tables that a snapshot reads, as far as they are `wanted`, and the names of those and of
+    /// the signal table, whose rows are not read: old signals are of no use.
     async fn compile_published(
         &self,
         client: &mut Client,
         wanted: impl Fn(&str, &str) -> bool,
-    ) -> Result<Vec<Compiled>, Error> {
+    ) -> Result<(Vec<Compiled>, String), Error> {
         // As Debezium: lists choose among all tables of the database; without lists, only what will
-        // be followed later is read, and the tables that it is partitions of, so that their rows
-        // come twice. Corrected, every row comes once, with the columns that are streamed.
+        // be followed later is read, and the tables that it is partitions of or has for partitions,
+        // so that their rows come twice. Corrected, every row comes once, with the columns that are
+        // streamed.
         let publication = &self.config.publication;
         let corrected = self.config.mapping.fidelity() == Fidelity::Corrected;
         let mut candidates = match (self.config.tables.is_given(), corrected) {
             (true, false) => catalog::all_tables(client).await?,
             (true, true) => catalog::tables_once(client, publication).await?,
-            (false, false) => catalog::published_tables_and_parents(client, publication).await?,
+            (false, false) => catalog::published_tables_and_kin(client, publication).await?,
             (false, true) => catalog::published_tables(client, publication).await?,
         };
         let filter = &self.config.tables;
@@ -276,12 +278,17 @@ impl Source {
             filter.includes(&facts.schema, &facts.table) && wanted(&facts.schema, &facts.table)
         });
         candidates.sort_by_key(|facts| filter.rank(&facts.schema, &facts.table));
+        let names: Vec<String> =
+            candidates.iter().map(|facts| format!("{}.{}", facts.schema, facts.table)).collect();
+        if let Some((schema, table)) = &self.config.signals.table {
+            candidates.retain(|facts| facts.schema != *schema || facts.table != *table);
+        }
         let mut tables = Vec::new();
         for facts in candidates {
             let columns = self.snapshot_columns(client, &facts).await?;
             tables.extend(self.compile_tolerantly(&facts.schema, &facts.table, columns).await?);
         }
-        Ok(tables)
+        Ok((tables, names.join(",")))
     }
 
     /// The columns of a table that a snapshot reads.

@@ -275,8 +275,7 @@ impl Plan {
                 let columns = before.columns();
                 let Scratch { old_key, old_value, sequence, buffers, .. } = scratch;
                 self.key(columns, true, ids, buffers, old_key)?;
-                let image = Image::Before(columns);
-                let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
+                let lost = self.deleted(columns, source, ids, buffers, old_value)?;
                 let headers = self.headers(Op::Delete, source, sequence);
                 let topic = self.routed(columns);
                 let _ = self.emit_delete(old_key, old_value, lost, headers, topic, emit);
@@ -332,8 +331,7 @@ impl Plan {
     ) -> Result<(), Error> {
         let mapping = self.inner.table.mapping();
         let Scratch { key, old_key, value, old_value, sequence, buffers } = scratch;
-        let image = Image::Before(before.columns());
-        let lost = self.value(Op::Delete, image, source, ids, buffers, old_value)?;
+        let lost = self.deleted(before.columns(), source, ids, buffers, old_value)?;
         let image = Image::After { after, before: Some(before), shown: false };
         // Two events, one after the other.
         let mut second = *source;
@@ -464,6 +462,24 @@ impl Plan {
             return Err(self.error(ErrorKind::IncompleteIdentity));
         }
         Ok(())
+    }
+
+    /// The value of a delete, if there is a record to have it: flattening may leave none, and not
+    /// every old row can be flattened.
+    fn deleted(
+        &self,
+        before: &[Column<'_>],
+        source: &SourceBlock<'_>,
+        ids: SchemaIds,
+        buffers: &mut Buffers,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
+        let flatten = self.inner.table.mapping().flatten.as_ref();
+        if flatten.is_none_or(|flatten| flatten.deletes == DeleteHandling::Rewrite) {
+            return self.value(Op::Delete, Image::Before(before), source, ids, buffers, out);
+        }
+        out.clear();
+        Ok(0)
     }
 
     /// Writes a value; says how many columns were unavailable.

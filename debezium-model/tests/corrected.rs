@@ -246,6 +246,11 @@ fn old_rows() {
     let ours = records(&table(&columns, &rewrite).unwrap(), &delete).unwrap();
     let expected = json!({"id": 7, "size": null, "kind": null, "__deleted": "true"});
     assert_eq!(ours[0].1, expected);
+
+    // One that is left out or becomes a tombstone needs no values at all.
+    let tombstone = [rewrite[0], rewrite[1], rewrite[2]];
+    let ours = records(&table(&columns, &tombstone).unwrap(), &delete).unwrap();
+    assert_eq!(ours, [(json!({"id": 7}), Value::Null)]);
 }
 
 /// A key of columns that old rows do not have.

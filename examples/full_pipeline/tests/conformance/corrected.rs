@@ -129,7 +129,11 @@ impl Comparison<'_> {
             // Values of other types are others.
             if !other_types.iter().any(|other| path.starts_with(other)) {
                 let default = golden.field(path).is_some_and(|field| field.has_default(theirs));
-                found.push((format!("{side}.{path}"), how(ours, theirs, default)));
+                let how = match how(ours, theirs, default) {
+                    how if golden.is_in_moments(path) => format!("the moment in {how}"),
+                    how => how,
+                };
+                found.push((format!("{side}.{path}"), how));
             }
         });
         for (place, how) in found {

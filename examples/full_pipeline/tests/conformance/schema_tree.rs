@@ -70,6 +70,17 @@ impl SchemaTree {
         found
     }
 
+    /// Whether the path leads to the elements of an array of dates or times.
+    pub(crate) fn is_in_moments(&self, path: &str) -> bool {
+        let field = path.strip_suffix("[]").and_then(|path| self.field(path));
+        let items = field.map(|field| &value_branch(&field.0["type"]).0["items"]);
+        let name = items.and_then(|items| value_branch(items).0["connect.name"].as_str());
+        name.is_some_and(|name| {
+            name.starts_with("io.debezium.time.")
+                || name.starts_with("org.apache.kafka.connect.data.T")
+        })
+    }
+
     /// The definition behind a name.
     fn resolved<'v>(&'v self, schema: &'v Value) -> &'v Value {
         schema.as_str().and_then(|name| self.named.get(name)).unwrap_or(schema)

@@ -1,0 +1,2 @@
+create table sg(id varchar(64) primary key, type varchar(32) not null, data varchar(2048));
+create table a(x text, id bigint, v numeric(6,2), primary key(id)); insert into a select 'x'||i, i*10, i*1.25 from generate_series(1,7) i; create table b(k1 int, k2 text, w timestamptz, primary key(k2,k1)); insert into b select i%3, 'k'||i, '2024-01-01 00:00:00+00'::timestamptz + i*interval '1 hour' from generate_series(1,5) i; create table e(id int primary key); create table np(a int, b text); insert into np values (1,'q'),(2,'r');

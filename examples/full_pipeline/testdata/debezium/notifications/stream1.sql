@@ -1,0 +1,1 @@
+insert into a values ('z',1,1);

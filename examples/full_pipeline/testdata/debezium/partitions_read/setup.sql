@@ -1,0 +1,1 @@
+create table p(id int, r text, v int, primary key(id,r)) partition by list(r); create table p1 partition of p for values in ('a'); create table p2 partition of p default; insert into p values (1,'a',1),(2,'b',2);

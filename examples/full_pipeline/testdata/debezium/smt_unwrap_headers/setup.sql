@@ -1,0 +1,1 @@
+create table o(id int primary key, a text, b numeric(8,2) not null default 1.5, c int not null); insert into o values (1,'x',2.5,7),(2,null,3.5,8); create table f(id int primary key, a text); alter table f replica identity full; insert into f values (1,'q'); create table nk(a int, b text); insert into nk values (1,'n');

@@ -10,12 +10,8 @@ use avro_wire::{Kind, Schema, TypeView, primitive::Reader};
 
 use self::text::{Name, float, is_plain, plain};
 pub(super) use self::text::{base64, string};
+use super::walk::{DEPTH, EMPTY_ITEMS, block};
 use crate::error::{Error, Part};
-
-/// Records in records that are followed; what is deeper is an error, not a stack overflow.
-const DEPTH: usize = 64;
-/// Items without bytes, such as nulls, that one block may hold.
-const EMPTY_ITEMS: usize = 1 << 16;
 
 /// A schema's way to JSON.
 #[derive(Debug)]
@@ -224,19 +220,9 @@ impl JsonPlan {
     ) -> Result<(), Malformed> {
         let mut first = true;
         loop {
-            let mut count = reader.read_long()?;
-            if count < 0 {
-                // The block's size in bytes comes between.
-                reader.read_long()?;
-                count = count.checked_neg().ok_or(Malformed(None))?;
-            }
+            let count = block(reader, EMPTY_ITEMS)?.ok_or(Malformed(None))?;
             if count == 0 {
                 return Ok(());
-            }
-            // Only items without bytes can be more than the bytes that are left.
-            let most = reader.rest().len().saturating_add(EMPTY_ITEMS);
-            if usize::try_from(count).map_or(true, |count| count > most) {
-                return Err(Malformed(None));
             }
             for _ in 0..count {
                 if !first {

@@ -24,6 +24,7 @@ mod spill;
 mod store;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::{
     collections::HashMap,

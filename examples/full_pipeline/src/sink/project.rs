@@ -9,12 +9,8 @@ use avro_wire::{
     primitive::{self, Reader},
 };
 
+use super::walk::{DEPTH, EMPTY_ITEMS, block};
 use crate::error::{Error, Part};
-
-/// Records in records that are followed; what is deeper is an error, not a stack overflow.
-const DEPTH: usize = 64;
-/// Items without bytes, such as nulls, that one block may hold.
-const EMPTY_ITEMS: usize = 1 << 16;
 
 /// The way from one schema to another.
 #[derive(Debug)]
@@ -287,22 +283,13 @@ impl Projection {
         out: &mut Vec<u8>,
         mut item: impl FnMut(&mut Reader<'d>, &mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let failed = |error: avro_wire::Error| malformed().with_cause(error);
         loop {
-            let mut count = reader.read_long().map_err(failed)?;
-            if count < 0 {
-                // The block's size in bytes comes between.
-                reader.read_long().map_err(failed)?;
-                count = count.checked_neg().ok_or_else(malformed)?;
-            }
-            primitive::write_long(count, out);
+            let count = block(reader, EMPTY_ITEMS)
+                .map_err(|error| malformed().with_cause(error))?
+                .ok_or_else(malformed)?;
+            primitive::write_long(i64::try_from(count).map_err(|_| malformed())?, out);
             if count == 0 {
                 return Ok(());
-            }
-            // Only items without bytes can be more than the bytes that are left.
-            let most = reader.rest().len().saturating_add(EMPTY_ITEMS);
-            if usize::try_from(count).map_or(true, |count| count > most) {
-                return Err(malformed());
             }
             for _ in 0..count {
                 item(reader, out)?;

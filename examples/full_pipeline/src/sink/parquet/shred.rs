@@ -3,6 +3,7 @@
 
 use avro_wire::primitive::Reader;
 
+use super::super::walk::block;
 use super::plan::{Absent, Node, Plan, Primitive};
 
 /// What a value takes in a column, with its levels.
@@ -320,18 +321,10 @@ fn items<T: Target>(
     let mut next = rep;
     let mut any = false;
     loop {
-        let mut count = reader.read_long()?;
-        if count < 0 {
-            // The block's size in bytes comes between.
-            reader.read_long()?;
-            count = count.checked_neg().ok_or(Fault::Number)?;
-        }
+        // Each item takes a byte at least, since there are no columns of nulls.
+        let count = block(reader, 0)?.ok_or(Fault::Number)?;
         if count == 0 {
             return if any { Ok(()) } else { target.absent(absent, rep) };
-        }
-        // Each item takes a byte at least, since there are no columns of nulls.
-        if usize::try_from(count).map_or(true, |count| count > reader.rest().len()) {
-            return Err(Fault::Number);
         }
         any = true;
         for _ in 0..count {

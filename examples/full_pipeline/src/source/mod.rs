@@ -33,6 +33,7 @@ use pgoutput::{
 use registry_client::Client as Registry;
 
 use self::{
+    catalog::TableFacts,
     notifications::{About, Notifier},
     offsets::Position,
     publisher::Publisher,
@@ -104,8 +105,9 @@ impl Source {
             catalog::query(&mut client, "asking the database's name", "SELECT current_database()")
                 .await?;
         let database = rows.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
-        refuse_keyless(&config, &mut client).await?;
-        expect_signal_table(&config, &mut client).await?;
+        let published = catalog::published_tables(&mut client, &config.publication).await?;
+        refuse_keyless(&config, &published)?;
+        expect_signal_table(&config, &published);
         let registry = registry::reach(&config.registry_url).await?;
         let login = Login::new(&config.kafka).await?;
         kafka::reach(&config.kafka, &login).await?;
@@ -428,10 +430,9 @@ impl Source {
 }
 
 /// Refuses tables whose writers Postgres would stop, unless the configuration allows them.
-async fn refuse_keyless(config: &SourceConfig, client: &mut Client) -> Result<(), Error> {
-    let tables: Vec<String> = catalog::published_tables(client, &config.publication)
-        .await?
-        .into_iter()
+fn refuse_keyless(config: &SourceConfig, published: &[TableFacts]) -> Result<(), Error> {
+    let tables: Vec<String> = published
+        .iter()
         .filter(|table| table.lacks_identity && config.tables.includes(&table.schema, &table.table))
         .map(|table| format!("{}.{}", table.schema, table.table))
         .collect();
@@ -454,9 +455,8 @@ async fn refuse_keyless(config: &SourceConfig, client: &mut Client) -> Result<()
 }
 
 /// Warns of a signal table whose rows would never come.
-async fn expect_signal_table(config: &SourceConfig, client: &mut Client) -> Result<(), Error> {
-    let Some((schema, table)) = &config.signals.table else { return Ok(()) };
-    let published = catalog::published_tables(client, &config.publication).await?;
+fn expect_signal_table(config: &SourceConfig, published: &[TableFacts]) {
+    let Some((schema, table)) = &config.signals.table else { return };
     if !published.iter().any(|facts| facts.schema == *schema && facts.table == *table) {
         tracing::warn!(
             "signal.data.collection: {schema}.{table} is not a table of the publication {}, so no \
@@ -466,7 +466,6 @@ async fn expect_signal_table(config: &SourceConfig, client: &mut Client) -> Resu
             config.publication
         );
     }
-    Ok(())
 }
 
 async fn connect(config: &SourceConfig) -> Result<Client, Error> {

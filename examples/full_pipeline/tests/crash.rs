@@ -13,30 +13,14 @@ mod support;
 
 use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 
-use embedded_services::postgres::{Config, Postgres};
 use support::{
-    Decoder, Received, Running, Services, as_text, configuration, connect, consume, high_watermark,
+    Decoder, Place, Received, Running, as_text, configuration, connect, consume, high_watermark,
     objects, program, rows, start_offset, until,
 };
 
 const TOPIC: &str = "crash.public.numbers";
 
-struct Place {
-    postgres: Postgres,
-    services: Services,
-    folder: tempfile::TempDir,
-}
-
 impl Place {
-    fn new() -> Self {
-        let postgres = Postgres::start(Config::new()).unwrap();
-        Self { postgres, services: Services::start(), folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn url(&self) -> String {
-        self.postgres.url("postgres")
-    }
-
     fn bucket(&self) -> std::path::PathBuf {
         self.folder.path().join("bucket")
     }

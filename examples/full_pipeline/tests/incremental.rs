@@ -22,10 +22,9 @@ use std::{
 };
 
 use apache_avro::types::Value;
-use embedded_services::postgres::{Config, Postgres};
 use pgoutput::client::Client;
 use support::{
-    Decoder, Running, Services, as_text, configuration, connect, consume, fields, high_watermark,
+    Decoder, Place, Running, as_text, configuration, connect, consume, fields, high_watermark,
     program, rows, until,
 };
 
@@ -39,22 +38,7 @@ const LATE: &str = "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $
     IF NEW.type = 'snapshot-window-close' THEN PERFORM pg_sleep(0.1); END IF; RETURN NEW; END $$; \
     CREATE TRIGGER late BEFORE INSERT ON signals FOR EACH ROW EXECUTE FUNCTION late();";
 
-struct Place {
-    postgres: Postgres,
-    services: Services,
-    folder: tempfile::TempDir,
-}
-
 impl Place {
-    fn new() -> Self {
-        let postgres = Postgres::start(Config::new()).unwrap();
-        Self { postgres, services: Services::start(), folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn url(&self) -> String {
-        self.postgres.url("postgres")
-    }
-
     async fn connect(&self) -> Client {
         connect(&self.url()).await
     }

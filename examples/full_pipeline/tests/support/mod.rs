@@ -23,12 +23,31 @@ use std::{
 };
 
 use apache_avro::{Reader, Schema, reader::datum::GenericDatumReader, types::Value};
+use embedded_services::postgres::{self, Postgres};
 use pgoutput::client::{Client, Config, Row};
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     message::Headers,
 };
+
+/// A database, a broker and a registry, and a folder for what else there is.
+pub struct Place {
+    pub postgres: Postgres,
+    pub services: Services,
+    pub folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let postgres = Postgres::start(postgres::Config::new()).unwrap();
+        Self { postgres, services: Services::start(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn url(&self) -> String {
+        self.postgres.url("postgres")
+    }
+}
 
 /// The program under test.
 pub fn program() -> Command {
